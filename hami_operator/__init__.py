@@ -1,0 +1,3 @@
+"""hami-operator: the control plane for shared accelerators on Kubernetes."""
+
+__version__ = "0.1.0"

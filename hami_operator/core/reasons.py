@@ -1,0 +1,114 @@
+"""Why something does not fit, as values. Text is made here, once, at the end.
+
+The names are those HAMi publishes in events (v2.7.0 pkg/scheduler/event.go, pkg/device/common/common.go): people grep
+for them. Names without a card behind them are ours.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+class Reason(enum.StrEnum):
+    """A published reason name."""
+
+    CARD_NOT_HEALTH = "CardNotHealth"
+    CARD_CORDONED = "CardCordoned"
+    CARD_TYPE_MISMATCH = "CardTypeMismatch"
+    CARD_UUID_MISMATCH = "CardUuidMismatch"
+    NUMA_NOT_FIT = "NumaNotFit"
+    CARD_TIME_SLICING_EXHAUSTED = "CardTimeSlicingExhausted"
+    CARD_INSUFFICIENT_MEMORY = "CardInsufficientMemory"
+    CARD_INSUFFICIENT_CORE = "CardInsufficientCore"
+    EXCLUSIVE_CONFLICT = "ExclusiveDeviceAllocateConflict"
+    CARD_COMPUTE_UNITS_EXHAUSTED = "CardComputeUnitsExhausted"
+    CUSTOM_FILTER_RULE = "CardNotFoundCustomFilterRule"
+    ALLOCATED_CARDS_INSUFFICIENT = "AllocatedCardsInsufficientRequest"
+    NODE_INSUFFICIENT_DEVICE = "NodeInsufficientDevice"
+    RESOURCE_QUOTA_NOT_FIT = "ResourceQuotaNotFit"
+    MODE_NOT_FIT = "ModeNotFit"
+
+    NODE_UNREGISTERED = "NodeUnregistered"
+    NODE_QUARANTINED = "NodeQuarantined"
+    NODE_ALLOCATE_FAILING = "NodeAllocateFailing"
+    NODE_NOT_READY = "NodeNotReady"
+    NODE_UNSCHEDULABLE = "NodeUnschedulable"
+    NODE_SELECTOR_MISMATCH = "NodeSelectorMismatch"
+    NODE_AFFINITY_MISMATCH = "NodeAffinityMismatch"
+    TAINT_NOT_TOLERATED = "TaintNotTolerated"
+    HOST_PORT_CONFLICT = "HostPortConflict"
+    VOLUME_NODE_CONFLICT = "VolumeNodeConflict"
+    POD_ANTI_AFFINITY = "PodAntiAffinityConflict"
+    INSUFFICIENT_CPU = "InsufficientCpu"
+    INSUFFICIENT_MEMORY = "InsufficientMemory"
+    INSUFFICIENT_EPHEMERAL_STORAGE = "InsufficientEphemeralStorage"
+    INSUFFICIENT_EXTENDED_RESOURCE = "InsufficientExtendedResource"
+    TOO_MANY_PODS = "TooManyPods"
+    UNSUPPORTED_CONSTRAINT = "UnsupportedConstraint"
+    ALLOCATION_NOT_WRITABLE = "AllocationNotWritable"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a node does not take a pod.
+
+    ``devices`` of ``of`` cards were refused for this reason; both are None where no card caused it (taints, cpu).
+    ``detail`` names the field or amounts where that helps.
+    """
+
+    reason: Reason
+    devices: int | None = None
+    of: int | None = None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        text = str(self.reason) if self.devices is None else f"{self.devices}/{self.of} {self.reason}"
+        return f"{text} ({self.detail})" if self.detail else text
+
+
+def card_refusals(counts: Mapping[Reason, int], offered: int) -> tuple[Refusal, ...]:
+    """Refusals of one node from counted card reasons, in alphabetical order of the reason (HAMi v2.10 form)."""
+    return tuple(Refusal(reason, counts[reason], offered) for reason in sorted(counts, key=str))
+
+
+def refusals_text(refusals: Iterable[Refusal]) -> str:
+    """``2/4 CardInsufficientMemory, 1/4 CardTypeMismatch``: one node's reasons as the extender reports them."""
+    return ", ".join(str(refusal) for refusal in refusals)
+
+
+#: Names shown per reason in an event; the rest is counted, since a note holds 1 024 bytes.
+NODES_NAMED = 5
+
+
+def unschedulable_text(refused: Mapping[str, tuple[Refusal, ...]]) -> str:
+    """The sentence of a pod that fits nowhere.
+
+    ``refused`` is node name -> its refusals. A node that fails for two reasons is counted under both.
+    """
+    if not refused:
+        return "no available node: the cluster has no nodes"
+    by_reason: dict[Reason, list[str]] = {}
+    details: dict[Reason, Counter[str]] = {}
+    for name in sorted(refused):
+        for refusal in refused[name]:
+            names = by_reason.setdefault(refusal.reason, [])
+            if not names or names[-1] != name:
+                names.append(name)
+            if refusal.detail:
+                details.setdefault(refusal.reason, Counter())[refusal.detail] += 1
+    parts = [
+        _reason_text(reason, names, details.get(reason))
+        for reason, names in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+    return f"no available node, {len(refused)} nodes do not meet: " + "; ".join(parts)
+
+
+def _reason_text(reason: Reason, names: list[str], details: Counter[str] | None) -> str:
+    more = f",and {len(names) - NODES_NAMED} more" if len(names) > NODES_NAMED else ""
+    text = f"{len(names)} nodes {reason}({','.join(names[:NODES_NAMED])}{more})"
+    if details:
+        text += ": " + min(details, key=lambda detail: (-details[detail], detail))
+    return text

@@ -1,0 +1,113 @@
+"""From a container's resource amounts to a device request, with a sentence for every amount that can't work.
+
+Rules: HAMi v2.7.0 pkg/device/nvidia/device.go GenerateResourceRequests; its 32-bit wrap-around and its silent zeros
+are refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import protocol
+from .errors import InvalidRequest
+from .model import Container, Device, DeviceRequest, Node
+from .quantity import Quantity, parse_quantity
+from .vendor import CardPolicy, Profile, Selection
+
+POLICY_WORDS = ("binpack", "spread", "topology-aware", "mutex", "numa")
+NODE_POLICY_WORDS = ("binpack", "spread")
+
+
+def amount(container: Container, resource: str, lowest: int, highest: int) -> int | None:
+    """A plain integer amount, from limits, else from requests; None when the container does not name the resource.
+
+    Raises:
+        InvalidRequest: it is no integer, outside ``lowest`` .. ``highest``, or written with a binary suffix.
+    """
+    text = container.limits.get(resource, container.requests.get(resource)) if resource else None
+    if text is None:
+        return None
+    allowed = f"an integer from {lowest} to {highest}"
+    try:
+        quantity = parse_quantity(text)
+    except ValueError:
+        raise InvalidRequest(f"container {container.name!r}: {resource} is {text!r}, allowed is {allowed}") from None
+    if quantity.binary:
+        raise InvalidRequest(_suffix_text(container, resource, text, quantity))
+    if quantity.whole is None or not lowest <= quantity.whole <= highest:
+        raise InvalidRequest(f"container {container.name!r}: {resource} is {text}, allowed is {allowed}")
+    return quantity.whole
+
+
+def _suffix_text(container: Container, resource: str, text: str, quantity: Quantity) -> str:
+    mib = -int(-quantity.value // (1 << 20))
+    advice = f"; if memory was meant, write {mib} (MiB)" if "mem" in resource.lower() else ""
+    return f"container {container.name!r}: {resource} is {text}, allowed is an integer without a binary suffix{advice}"
+
+
+def read_request(profile: Profile, container: Container) -> DeviceRequest | None:
+    """The generic rule: count, memory in the family's unit, percentage, cores; None when no count is named.
+
+    A memory of 0 and a percentage of 0 mean "not given", as in the reference. Raises InvalidRequest (see ``amount``).
+    """
+    names = profile.names
+    count = amount(container, names.count, 0, protocol.INT32_MAX)
+    memory = amount(container, names.memory, 0, protocol.INT32_MAX // profile.memory_unit_mib)
+    percent = amount(container, names.memory_percent, 1, 100)
+    cores = amount(container, names.cores, 0, profile.core_max)
+    if not count:
+        return None
+    memory_mib = memory * profile.memory_unit_mib if memory else None
+    if memory_mib is None and percent is None:
+        memory_mib = profile.memory_default_mib
+    return DeviceRequest(count, memory_mib, percent, profile.core_default if cores is None else cores)
+
+
+def registered_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
+    """Inventory of a family whose plugin writes a register annotation in either dialect. Raises ProtocolError."""
+    text = node.annotations.get(profile.register_key)
+    return protocol.decode_devices(profile.register_key, text) if text else ()
+
+
+def read_selection(profile: Profile, annotations: Mapping[str, str]) -> Selection:
+    """Which cards the pod lets itself be given, from the family's annotations (trimmed; empty = no constraint)."""
+    keys = profile.selection
+
+    def items(key: str) -> tuple[str, ...]:
+        return protocol.split_list(annotations.get(key, "")) if key else ()
+
+    return Selection(
+        use_uuids=frozenset(items(keys.use_uuid)),
+        nouse_uuids=frozenset(items(keys.nouse_uuid)),
+        use_types=tuple(item.lower() for item in items(keys.use_type)),
+        nouse_types=tuple(item.lower() for item in items(keys.nouse_type)),
+        modes=annotations.get(keys.mode, "") if keys.mode else "",
+        numa_bind=bool(keys.numa_bind) and protocol.parse_bool(annotations.get(keys.numa_bind, "").strip()) is True,
+    )
+
+
+def read_card_policy(annotations: Mapping[str, str], default: str) -> CardPolicy:
+    """The card policy: words of the pod's annotation, or of the default, separated by commas.
+
+    Raises:
+        InvalidRequest: a word is unknown.
+    """
+    words = _words(annotations, protocol.CARD_POLICY, POLICY_WORDS) or set(protocol.split_list(default))
+    return CardPolicy(pack="binpack" in words, mutex="mutex" in words, topology_aware="topology-aware" in words)
+
+
+def read_node_policy(annotations: Mapping[str, str], default: str) -> str:
+    """The node policy, ``binpack`` or ``spread``. Raises InvalidRequest for another word."""
+    words = _words(annotations, protocol.NODE_POLICY, NODE_POLICY_WORDS) or {default}
+    if len(words) > 1:
+        value = annotations[protocol.NODE_POLICY]
+        raise InvalidRequest(f"annotation {protocol.NODE_POLICY} is {value!r}, allowed is one of {NODE_POLICY_WORDS}")
+    return words.pop()
+
+
+def _words(annotations: Mapping[str, str], key: str, allowed: tuple[str, ...]) -> set[str]:
+    words = set(protocol.split_list(annotations.get(key, "")))
+    unknown = sorted(words.difference(allowed))
+    if unknown:
+        raise InvalidRequest(f"annotation {key} has {unknown[0]!r}, allowed are {', '.join(allowed)}")
+    return words

@@ -1,0 +1,272 @@
+"""What a family of accelerators is: a declarative profile, and at most ten hooks for what is special about it.
+
+The fields, the hooks and the letters of the checks are those of the design's vendor matrix. Everything has a default;
+a plain family is a table of names. The engine (``allocate``) never asks which family it works on.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from . import protocol
+from .model import Allocation, Container, Device, DeviceRequest, Node, Pod, Share
+from .reasons import Reason
+
+
+class Check(enum.Enum):
+    """One test of a card, in the order a profile names them; the first that fails is the card's reason."""
+
+    HEALTH = "H"
+    CORDON = "cordon"
+    TYPE = "T"
+    UUID = "U"
+    SLOTS = "S"
+    MUTEX = "X"
+    MEMORY = "M"
+    CORES = "C"
+    EXCLUSIVE = "E"
+    ZERO_CORE = "Z"
+    IDLE = "I"
+    PREDICATE = "F"
+
+
+#: The generic rule of HAMi v2.10 (pkg/device/*/device.go Fit), which every family starts from. Quota (Q) is asked by
+#: the engine after MEMORY has fixed the charge, NUMA (N) is a grouping of the candidates, K a clamp of the charge.
+GENERIC_CHECKS = (
+    Check.HEALTH,
+    Check.CORDON,
+    Check.TYPE,
+    Check.UUID,
+    Check.SLOTS,
+    Check.MUTEX,
+    Check.MEMORY,
+    Check.CORES,
+    Check.EXCLUSIVE,
+    Check.ZERO_CORE,
+    Check.PREDICATE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceNames:
+    """The resource names users write; an empty one means that the family has none."""
+
+    count: str
+    memory: str = ""
+    memory_percent: str = ""
+    cores: str = ""
+    priority: str = ""
+
+    def all(self) -> tuple[str, ...]:
+        """Every name the family manages, in a fixed order."""
+        names = (self.count, self.memory, self.memory_percent, self.cores, self.priority)
+        return tuple(name for name in names if name)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionKeys:
+    """Pod annotations by which users select cards; empty where the family knows none."""
+
+    use_uuid: str = ""
+    nouse_uuid: str = ""
+    use_type: str = ""
+    nouse_type: str = ""
+    mode: str = ""
+    numa_bind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which cards a pod lets itself be given. None or empty: no constraint; deny wins over allow."""
+
+    use_uuids: frozenset[str] = frozenset()
+    nouse_uuids: frozenset[str] = frozenset()
+    use_types: tuple[str, ...] = ()
+    nouse_types: tuple[str, ...] = ()
+    modes: str = ""
+    numa_bind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CardPolicy:
+    """How cards are ordered: ``pack`` is binpack (fullest first) or spread; the words of the annotation behind it."""
+
+    pack: bool = False
+    mutex: bool = False
+    topology_aware: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a request costs on one card; ``total_cores`` is what its cores are compared with."""
+
+    memory_mib: int
+    cores: int
+    total_cores: int
+
+
+@dataclass(slots=True)
+class CardState:
+    """A card and what is used of it, while a decision is made on a copy.
+
+    ``own_steady`` and ``own_peak`` are (memory MiB, cores) of the pod being placed: what its app containers and
+    sidecars hold at once, and the most that an init container held beside the sidecars started before it.
+    """
+
+    device: Device
+    used_slots: int = 0
+    used_memory_mib: int = 0
+    used_cores: int = 0
+    own_steady: tuple[int, int] = (0, 0)
+    own_peak: tuple[int, int] = (0, 0)
+    own_slots: int = 0
+
+    @property
+    def own_charge(self) -> tuple[int, int]:
+        """What the pod being placed is charged for this card: (memory MiB, cores)."""
+        return max(self.own_steady[0], self.own_peak[0]), max(self.own_steady[1], self.own_peak[1])
+
+
+@dataclass(frozen=True, slots=True)
+class FitContext:
+    """Everything a check or hook may look at for one container's request of one family on one node."""
+
+    profile: Profile
+    request: DeviceRequest
+    selection: Selection
+    policy: CardPolicy
+    pod: Pod
+    node: Node
+    cordoned: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a family's admission makes of one container.
+
+    ``resources`` (name -> plain number) are to stand in limits and requests alike; ``env`` is appended where the name
+    is not set yet; ``annotations`` are added to the pod where absent; ``runtime_class`` is for a pod that has none.
+    """
+
+    claimed: bool = False
+    resources: Mapping[str, int] = field(default_factory=dict, hash=False)
+    env: tuple[tuple[str, str], ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    runtime_class: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+Chooser = Callable[[Sequence[CardState], int], Sequence[CardState] | None]
+
+
+def admit_as_is(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
+    """Default of hook 1: the container is ours when it names the count resource; its request must be readable."""
+    return Admission(claimed=profile.request(container) is not None)
+
+
+def pass_node(context: FitContext) -> Reason | None:
+    """Default of hook 4: every node will do."""
+    return None
+
+
+def charge_as_asked(context: FitContext, device: Device) -> Charge:
+    """Default of hook 5: memory as asked, or the percentage of the card (floor); cores clamped to the whole card.
+
+    HAMi v2.10 pkg/device/nvidia/device.go Fit: memory wins over percentage; over 100 cores mean 100.
+    """
+    request = context.request
+    memory = request.memory_mib
+    if memory is None:
+        percent = 100 if request.memory_percent is None else request.memory_percent
+        memory = device.memory_mib * percent // 100
+    return Charge(memory, min(request.cores or 0, 100), device.cores)
+
+
+def pass_card(context: FitContext, state: CardState) -> Reason | None:
+    """Default of hook 6: nothing special about the card."""
+    return None
+
+
+def greedy(context: FitContext) -> Chooser | None:
+    """Default of hook 7: no chooser, the first cards in policy order are taken."""
+    return None
+
+
+def occupy(state: CardState, share: Share) -> None:
+    """Default of hook 8: one slot, the memory and the cores of the share."""
+    state.used_slots += 1
+    state.used_memory_mib += share.memory_mib
+    state.used_cores += share.cores
+
+
+def no_score(node: Node, cards: Sequence[Device], before: Mapping[str, CardState]) -> float:
+    """Default of hook 9: the family prefers no node. Higher is better; the engine gives the sign."""
+    return 0.0
+
+
+def annotate_lists(profile: Profile, node: Node, allocation: Allocation, now: float) -> dict[str, str]:
+    """Default of hook 10: the two device lists of the protocol (to-allocate only where the family has one)."""
+    text = protocol.encode_shares(allocation.families[profile.key])
+    keys = (profile.to_allocate_key, profile.allocated_key)
+    return {key: text for key in keys if key}
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a family may replace. Hook 2 (request) and 3 (inventory) are ``Profile`` fields that are mostly data."""
+
+    admit: Callable[[Profile, Container, Mapping[str, str]], Admission] = admit_as_is
+    node_gate: Callable[[FitContext], Reason | None] = pass_node
+    charge: Callable[[FitContext, Device], Charge] = charge_as_asked
+    predicate: Callable[[FitContext, CardState], Reason | None] = pass_card
+    chooser: Callable[[FitContext], Chooser | None] = greedy
+    apply: Callable[[CardState, Share], None] = occupy
+    node_score: Callable[[Node, Sequence[Device], Mapping[str, CardState]], float] = no_score
+    annotate: Callable[[Profile, Node, Allocation, float], dict[str, str]] = annotate_lists
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One family of accelerators. Families are told apart by ``key`` alone, never by a card's model text."""
+
+    key: str
+    names: ResourceNames
+    register_key: str
+    to_allocate_key: str
+    allocated_key: str
+    request_of: Callable[[Profile, Container], DeviceRequest | None]
+    inventory_of: Callable[[Profile, Node], tuple[Device, ...]]
+    handshake_key: str = ""
+    lock_key: str = ""
+    selection: SelectionKeys = SelectionKeys()
+    extra_keys: tuple[str, ...] = ()
+    memory_unit_mib: int = 1
+    memory_default_mib: int | None = None
+    core_default: int = 0
+    core_max: int = 100
+    mode_words: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = GENERIC_CHECKS
+    hooks: Hooks = Hooks()
+
+    @property
+    def written_keys(self) -> tuple[str, ...]:
+        """Pod annotations of this family that only the scheduler may write."""
+        return tuple(key for key in (self.to_allocate_key, self.allocated_key, *self.extra_keys) if key)
+
+    def request(self, container: Container) -> DeviceRequest | None:
+        """What the container asks of this family; None when it does not name the count resource.
+
+        Raises:
+            InvalidRequest: an amount is malformed or out of range.
+        """
+        return self.request_of(self, container)
+
+    def inventory(self, node: Node) -> tuple[Device, ...]:
+        """The family's cards on the node, sorted by (index, uuid); empty when it has none.
+
+        Raises:
+            ProtocolError: what the node publishes can't be read.
+        """
+        return self.inventory_of(self, node)
