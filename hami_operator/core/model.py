@@ -217,7 +217,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node as far as we read it."""
+    """A node as far as we read it. ``allocatable`` is None where the object has no such status: nothing is known."""
 
     name: str
     uid: str = ""
@@ -227,5 +227,5 @@ class Node:
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
     ready: bool = True
-    allocatable: Resources = Resources()
+    allocatable: Resources | None = None
     capacity: Resources = Resources()

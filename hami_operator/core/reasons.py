@@ -17,6 +17,7 @@ class Reason(enum.StrEnum):
 
     CARD_NOT_HEALTH = "CardNotHealth"
     CARD_CORDONED = "CardCordoned"
+    CARD_OVER_ALLOCATED = "CardOverAllocated"
     CARD_TYPE_MISMATCH = "CardTypeMismatch"
     CARD_UUID_MISMATCH = "CardUuidMismatch"
     NUMA_NOT_FIT = "NumaNotFit"
@@ -31,6 +32,7 @@ class Reason(enum.StrEnum):
     RESOURCE_QUOTA_NOT_FIT = "ResourceQuotaNotFit"
     MODE_NOT_FIT = "ModeNotFit"
 
+    INVALID_REQUEST = "InvalidRequest"
     NODE_UNREGISTERED = "NodeUnregistered"
     NODE_QUARANTINED = "NodeQuarantined"
     NODE_ALLOCATE_FAILING = "NodeAllocateFailing"

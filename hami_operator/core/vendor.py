@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from . import protocol
 from .model import Allocation, Container, Device, DeviceRequest, Node, Pod, Share
@@ -107,26 +108,46 @@ class Charge:
     total_cores: int
 
 
+class Amounts(NamedTuple):
+    """Shares, MiB and cores: what something holds of a card, or is charged in all."""
+
+    slots: int
+    memory_mib: int
+    cores: int
+
+
+NOTHING = Amounts(0, 0, 0)
+
+
+def added(a: Amounts, b: Amounts) -> Amounts:
+    """The sum of both."""
+    return Amounts(a[0] + b[0], a[1] + b[1], a[2] + b[2])
+
+
+def larger(a: Amounts, b: Amounts) -> Amounts:
+    """The larger of both in each part."""
+    return Amounts(max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]))
+
+
 @dataclass(slots=True)
 class CardState:
     """A card and what is used of it, while a decision is made on a copy.
 
-    ``own_steady`` and ``own_peak`` are (memory MiB, cores) of the pod being placed: what its app containers and
-    sidecars hold at once, and the most that an init container held beside the sidecars started before it.
+    ``own_steady`` and ``own_peak`` belong to the pod being placed: what its app containers and sidecars hold at once,
+    and the most that an init container held beside the sidecars started before it.
     """
 
     device: Device
     used_slots: int = 0
     used_memory_mib: int = 0
     used_cores: int = 0
-    own_steady: tuple[int, int] = (0, 0)
-    own_peak: tuple[int, int] = (0, 0)
-    own_slots: int = 0
+    own_steady: Amounts = NOTHING
+    own_peak: Amounts = NOTHING
 
     @property
-    def own_charge(self) -> tuple[int, int]:
-        """What the pod being placed is charged for this card: (memory MiB, cores)."""
-        return max(self.own_steady[0], self.own_peak[0]), max(self.own_steady[1], self.own_peak[1])
+    def own_charge(self) -> Amounts:
+        """What the pod being placed is charged for this card."""
+        return larger(self.own_steady, self.own_peak)
 
 
 @dataclass(frozen=True, slots=True)

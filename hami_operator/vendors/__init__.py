@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.vendor import Profile
+from hami_operator.core.vendor import Profile
+
 from . import nvidia
 
 #: Modules in the fixed order in which families are considered (HAMi v2.7.0 pkg/device/devices.go InitDevices).

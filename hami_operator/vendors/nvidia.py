@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..core import protocol
-from ..core.errors import InvalidRequest
-from ..core.model import Container
-from ..core.request import amount, read_request, registered_devices
-from ..core.vendor import Admission, Hooks, Profile, ResourceNames, SelectionKeys
+from hami_operator.core import protocol
+from hami_operator.core.errors import InvalidRequest
+from hami_operator.core.model import Container
+from hami_operator.core.request import amount, read_request, registered_devices
+from hami_operator.core.vendor import Admission, Hooks, Profile, ResourceNames, SelectionKeys
 
 SECTION = "nvidia"
 KEY = "NVIDIA"
@@ -82,7 +82,7 @@ def _admit(profile: Profile, settings: Settings, container: Container) -> Admiss
     names = profile.names
     priority = amount(container, names.priority, 0, 1)
     count = amount(container, names.count, 0, protocol.INT32_MAX)
-    memory = amount(container, names.memory, 0, protocol.INT32_MAX)
+    memory = amount(container, names.memory, 1, protocol.INT32_MAX)
     percent = amount(container, names.memory_percent, 1, 100)
     cores = amount(container, names.cores, 0, profile.core_max)
     resources: dict[str, int] = {}

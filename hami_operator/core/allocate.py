@@ -1,0 +1,334 @@
+"""The engine: which cards of one node a pod gets, or why not. One engine for every family, driven by its profile.
+
+In words: per container in wire order and per family, the family's own cards are put in policy order, each passes the
+profile's checks (the first that fails is its reason), the first n or the chooser's n are taken, and what is taken is
+seen by the next container. An init container gives its cards back to the pod; a sidecar and an app container keep them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .model import Allocation, ContainerKind, DeviceRequest, Pod, Share
+from .reasons import Reason, Refusal, card_refusals
+from .request import read_card_policy, read_node_policy, read_selection
+from .score import card_order
+from .vendor import (
+    NOTHING,
+    Amounts,
+    CardPolicy,
+    CardState,
+    Charge,
+    Check,
+    FitContext,
+    Profile,
+    Selection,
+    added,
+    larger,
+)
+
+from .inventory import NodeDevices  # isort: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyDemand:
+    """What a pod asks of one family: a request or None per container position, and which cards it accepts."""
+
+    profile: Profile
+    requests: tuple[DeviceRequest | None, ...]
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a pod asks of a node's cards. Two pods of equal demand are answered alike by an unchanged node."""
+
+    kinds: tuple[ContainerKind, ...]
+    families: tuple[FamilyDemand, ...]
+    card_policy: CardPolicy
+    node_policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What quotas leave a namespace of one family; None is no limit."""
+
+    slots: int | None = None
+    memory_mib: int | None = None
+    cores: int | None = None
+
+    def holds(self, amounts: Amounts) -> bool:
+        """Whether these amounts fit."""
+        return all(limit is None or asked <= limit for limit, asked in zip(self._limits(), amounts, strict=True))
+
+    def _limits(self) -> tuple[int | None, int | None, int | None]:
+        return self.slots, self.memory_mib, self.cores
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One node as the engine sees it: its cards, what is used of them, the families that are refused as a whole."""
+
+    entry: NodeDevices
+    used: Mapping[str, Mapping[str, Amounts]] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+
+
+def read_demand(pod: Pod, profiles: Sequence[Profile], *, card_policy: str, node_policy: str) -> Demand:
+    """A pod's demand; the policies are the defaults for a pod that names none.
+
+    Raises:
+        InvalidRequest: an amount or a policy word is malformed or out of range.
+    """
+    families = []
+    for profile in profiles:
+        requests = tuple(profile.request(container) for container in pod.containers)
+        if any(requests):
+            families.append(FamilyDemand(profile, requests, read_selection(profile, pod.annotations)))
+    return Demand(
+        kinds=tuple(container.kind for container in pod.containers),
+        families=tuple(families),
+        card_policy=read_card_policy(pod.annotations, card_policy),
+        node_policy=read_node_policy(pod.annotations, node_policy),
+    )
+
+
+def allocate(pod: Pod, demand: Demand, offer: Offer, rooms: Mapping[str, Room]) -> Allocation | tuple[Refusal, ...]:
+    """Choose the pod's cards on one node.
+
+    Returns the allocation (each family of the pod with one list per container position), or why the node does not
+    take the pod. Nothing that is passed in is changed.
+    """
+    gate = tuple(refusal for family in demand.families if (refusal := _closed(family.profile, offer)))
+    if gate:
+        return gate
+    states = {family.profile.key: _card_states(family.profile, offer) for family in demand.families}
+    chosen: dict[str, list[tuple[Share, ...]]] = {family.profile.key: [] for family in demand.families}
+    for position, kind in enumerate(demand.kinds):
+        for family in demand.families:
+            request, key = family.requests[position], family.profile.key
+            shares: tuple[Share, ...] = ()
+            if request is not None:
+                context = FitContext(
+                    family.profile,
+                    request,
+                    family.selection,
+                    demand.card_policy,
+                    pod,
+                    offer.entry.node,
+                    offer.entry.cordoned,
+                )
+                taken = _take(context, states[key], rooms.get(key, Room()))
+                if isinstance(taken, tuple):
+                    return taken
+                shares = tuple(_grant(context, kind, state, charge) for state, charge in taken)
+            chosen[key].append(shares)
+    return Allocation({key: tuple(positions) for key, positions in chosen.items()})
+
+
+def _closed(profile: Profile, offer: Offer) -> Refusal | None:
+    """Why the family is not to be had on this node at all."""
+    if profile.key not in offer.entry.devices:
+        return Refusal(Reason.NODE_UNREGISTERED, detail=f"no {profile.key} cards are registered")
+    if profile.key not in offer.entry.live:
+        return Refusal(Reason.NODE_UNREGISTERED, detail=f"{profile.names.count} is not allocatable")
+    return offer.refused.get(profile.key)
+
+
+def _card_states(profile: Profile, offer: Offer) -> list[CardState]:
+    used = offer.used.get(profile.key, {})
+    return [CardState(device, *used.get(device.uuid, NOTHING)) for device in offer.entry.devices[profile.key]]
+
+
+def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: Charge) -> Share:
+    """Write one share into the working state. What an init container holds is only remembered as a peak."""
+    share = Share(state.device.uuid, context.profile.key, charge.memory_mib, charge.cores)
+    total = added(state.own_steady, Amounts(1, charge.memory_mib, charge.cores))
+    if kind is ContainerKind.INIT:
+        state.own_peak = larger(state.own_peak, total)
+    else:
+        state.own_steady = total
+        context.profile.hooks.apply(state, share)
+    return share
+
+
+# -- one request -------------------------------------------------------------------------------------------------
+
+_Taken = list[tuple[CardState, Charge]]
+
+
+def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Taken | tuple[Refusal, ...]:
+    """The cards for one request, or the refusals of this node."""
+    wanted, offered = context.request.count, len(states)
+    if wanted > offered:
+        return (Refusal(Reason.NODE_INSUFFICIENT_DEVICE, detail=f"{offered} cards, {wanted} asked"),)
+    gate = context.profile.hooks.node_gate(context)
+    if gate is not None:
+        return (Refusal(gate),)
+    counts: Counter[Reason] = Counter()
+    groups = _numa_groups(card_order(context, states), apart=context.selection.numa_bind)
+    for last, group in ((index == len(groups) - 1, group) for index, group in enumerate(groups)):
+        passed = _passing(context, group, room, states, counts)
+        taken = _choose(context, passed, room, states)
+        if taken is not None:
+            return taken
+        short = min(len(passed), wanted)
+        if len(passed) >= wanted:
+            counts[Reason.RESOURCE_QUOTA_NOT_FIT] += len(passed)
+        elif short:
+            counts[Reason.ALLOCATED_CARDS_INSUFFICIENT if last else Reason.NUMA_NOT_FIT] += short
+    return card_refusals(counts, offered)
+
+
+def _numa_groups(states: Sequence[CardState], *, apart: bool) -> list[list[CardState]]:
+    """All cards as one group, or one group per NUMA node in the order in which the nodes come."""
+    groups: dict[int, list[CardState]] = {}
+    for state in states:
+        groups.setdefault(state.device.numa if apart else 0, []).append(state)
+    return list(groups.values())
+
+
+def _passing(
+    context: FitContext, group: Sequence[CardState], room: Room, states: Sequence[CardState], counts: Counter[Reason]
+) -> _Taken:
+    """The cards that pass every check, in order. A greedy request stops as soon as it has enough."""
+    passed: _Taken = []
+    stop_early = context.profile.hooks.chooser(context) is None and room == Room()
+    for state in group:
+        charge = context.profile.hooks.charge(context, state.device)
+        reason = _refuse(context, state, charge)
+        if reason is None and not room.holds(_charged(states, [(state, charge)])):
+            reason = Reason.RESOURCE_QUOTA_NOT_FIT
+        if reason is not None:
+            counts[reason] += 1
+            continue
+        passed.append((state, charge))
+        if stop_early and len(passed) == context.request.count:
+            break
+    return passed
+
+
+def _choose(context: FitContext, passed: _Taken, room: Room, states: Sequence[CardState]) -> _Taken | None:
+    """The chooser's n, or the first n; where only quota stands against it, the n that cost least."""
+    wanted = context.request.count
+    if len(passed) < wanted:
+        return None
+    chooser = context.profile.hooks.chooser(context)
+    if chooser is None:
+        taken = passed[:wanted]
+    else:
+        chosen = chooser([state for state, _ in passed], wanted)
+        if chosen is None:
+            return None
+        charges = {state.device.uuid: charge for state, charge in passed}
+        taken = [(state, charges[state.device.uuid]) for state in chosen]
+    if room.holds(_charged(states, taken)):
+        return taken
+    cheapest = sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted]
+    return cheapest if room.holds(_charged(states, cheapest)) else None
+
+
+def _charged(states: Sequence[CardState], taken: _Taken) -> Amounts:
+    """What the pod is charged for this family when ``taken`` is added to what it was given already."""
+    extra: dict[str, Amounts] = {}
+    for state, charge in taken:
+        more = Amounts(1, charge.memory_mib, charge.cores)
+        extra[state.device.uuid] = added(extra.get(state.device.uuid, NOTHING), more)
+    total = NOTHING
+    for state in states:
+        steady = added(state.own_steady, extra.get(state.device.uuid, NOTHING))
+        total = added(total, larger(steady, state.own_peak))
+    return total
+
+
+# -- one card ----------------------------------------------------------------------------------------------------
+
+
+def _refuse(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    """The reason of the first check that fails, or None."""
+    for check in context.profile.checks:
+        reason = _CHECKS[check](context, state, charge)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _health(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    return None if state.device.healthy else Reason.CARD_NOT_HEALTH
+
+
+def _cordon(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    return Reason.CARD_CORDONED if state.device.uuid in context.cordoned else None
+
+
+def _type(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    """Type words match as case-insensitive parts of the model; an empty mode of a card matches any mode."""
+    selection, model = context.selection, state.device.type.lower()
+    wanted = not selection.use_types or any(word in model for word in selection.use_types)
+    refused = any(word in model for word in selection.nouse_types)
+    mode_fits = not selection.modes or state.device.mode in selection.modes
+    return None if wanted and not refused and mode_fits else Reason.CARD_TYPE_MISMATCH
+
+
+def _uuid(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    selection, uuid = context.selection, state.device.uuid
+    if (selection.use_uuids and uuid not in selection.use_uuids) or uuid in selection.nouse_uuids:
+        return Reason.CARD_UUID_MISMATCH
+    return None
+
+
+def _slots(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    return Reason.CARD_TIME_SLICING_EXHAUSTED if state.used_slots >= state.device.slots else None
+
+
+def _mutex(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    return Reason.EXCLUSIVE_CONFLICT if context.policy.mutex and state.used_slots else None
+
+
+def _memory(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    if state.used_memory_mib > state.device.memory_mib:
+        return Reason.CARD_OVER_ALLOCATED
+    free = state.device.memory_mib - state.used_memory_mib
+    return Reason.CARD_INSUFFICIENT_MEMORY if free < charge.memory_mib else None
+
+
+def _cores(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    if state.used_cores > charge.total_cores:
+        return Reason.CARD_OVER_ALLOCATED
+    return Reason.CARD_INSUFFICIENT_CORE if charge.total_cores - state.used_cores < charge.cores else None
+
+
+def _exclusive(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    """HAMi: v2.7.0 asks this only where the card has exactly 100 cores, so core scaling switched it off."""
+    return Reason.EXCLUSIVE_CONFLICT if charge.cores == 100 and state.used_slots else None
+
+
+def _zero_core(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    full = charge.total_cores != 0 and state.used_cores == charge.total_cores
+    return Reason.CARD_COMPUTE_UNITS_EXHAUSTED if full and charge.cores == 0 else None
+
+
+def _idle(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    return Reason.EXCLUSIVE_CONFLICT if state.used_slots else None
+
+
+def _predicate(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
+    return context.profile.hooks.predicate(context, state)
+
+
+_CHECKS: Mapping[Check, Callable[[FitContext, CardState, Charge], Reason | None]] = {
+    Check.HEALTH: _health,
+    Check.CORDON: _cordon,
+    Check.TYPE: _type,
+    Check.UUID: _uuid,
+    Check.SLOTS: _slots,
+    Check.MUTEX: _mutex,
+    Check.MEMORY: _memory,
+    Check.CORES: _cores,
+    Check.EXCLUSIVE: _exclusive,
+    Check.ZERO_CORE: _zero_core,
+    Check.IDLE: _idle,
+    Check.PREDICATE: _predicate,
+}

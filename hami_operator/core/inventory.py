@@ -1,0 +1,88 @@
+"""Which cards each node has, per family. A text that can't be read empties no node: the last good list stays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from . import protocol
+from .errors import ProtocolError
+from .model import Device, Node
+from .vendor import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDevices:
+    """A node and its cards per family. ``live`` are the families whose plugin is at work; ``version`` grows."""
+
+    node: Node
+    devices: Mapping[str, tuple[Device, ...]] = field(default_factory=dict, hash=False)
+    live: frozenset[str] = frozenset()
+    cordoned: frozenset[str] = frozenset()
+    broken: Mapping[str, str] = field(default_factory=dict, hash=False)
+    version: int = 0
+
+
+class Inventory:
+    """The nodes we know. Fed with observed nodes, read by decisions."""
+
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        self._profiles = tuple(profiles)
+        self._nodes: dict[str, NodeDevices] = {}
+        self._versions = itertools.count(1)
+
+    def update(self, node: Node) -> dict[str, str]:
+        """Take over an observed node. Returns what could not be read now and could before: family -> problem."""
+        known = self._nodes.get(node.name)
+        devices: dict[str, tuple[Device, ...]] = {}
+        broken: dict[str, str] = {}
+        for profile in self._profiles:
+            try:
+                found = profile.inventory(node)
+            except ProtocolError as error:
+                broken[profile.key] = str(error)
+                found = known.devices.get(profile.key, ()) if known else ()
+            if found:
+                devices[profile.key] = found
+        live = frozenset(profile.key for profile in self._profiles if profile.key in devices and _live(profile, node))
+        cordoned = frozenset(protocol.split_list(node.annotations.get(protocol.DEVICE_CORDON, "")))
+        entry = NodeDevices(node, devices, live, cordoned, broken)
+        version = known.version if known and _same(known, entry) else next(self._versions)
+        self._nodes[node.name] = NodeDevices(node, devices, live, cordoned, broken, version)
+        before = known.broken if known else {}
+        return {family: problem for family, problem in broken.items() if before.get(family) != problem}
+
+    def remove(self, name: str) -> bool:
+        """Forget a node that is gone; False when it was not known."""
+        return self._nodes.pop(name, None) is not None
+
+    def get(self, name: str) -> NodeDevices | None:
+        """The node of that name, or None."""
+        return self._nodes.get(name)
+
+    def __iter__(self) -> Iterator[NodeDevices]:
+        return iter(self._nodes.values())
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+
+def _live(profile: Profile, node: Node) -> bool:
+    """Node ready and the count resource allocatable; a node whose object has no allocatable at all says nothing."""
+    if not node.ready:
+        return False
+    return node.allocatable is None or node.allocatable.extended.get(profile.names.count, 0) > 0
+
+
+def _same(known: NodeDevices, entry: NodeDevices) -> bool:
+    """Whether nothing changed that a decision looks at (heartbeats and lock annotations change all the time)."""
+    a, b = known.node, entry.node
+    return (known.devices, known.live, known.cordoned) == (entry.devices, entry.live, entry.cordoned) and (
+        a.labels,
+        a.taints,
+        a.unschedulable,
+        a.ready,
+        a.allocatable,
+        a.uid,
+    ) == (b.labels, b.taints, b.unschedulable, b.ready, b.allocatable, b.uid)

@@ -1,0 +1,284 @@
+"""Who holds what: observed pods and our own reservations, by node and card, with running totals kept here alone.
+
+Order of news. Events, lists and our own answers arrive in any order. Per uid: a node once learnt never goes away, the
+higher resourceVersion wins, a uid that went leaves a tombstone. Nothing here waits or fails half-way: every public
+method leaves the totals equal to what ``audit`` computes from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from .decode import decode_pod
+from .model import Allocation, AntiAffinity, Pod, PodKey, Resources
+from .usage import Holdings, holdings
+from .vendor import NOTHING, Amounts, Profile, added
+
+Value = TypeVar("Value", int, Amounts)
+
+#: How long a uid that went is remembered, in seconds: no event is older than a watch that has to be started anew.
+TOMBSTONE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class PodRecord:
+    """What one pod holds. ``assumed``: reserved by us and not seen back yet."""
+
+    key: PodKey
+    node: str
+    version: int = 0
+    allocation: Allocation = Allocation()
+    held: Holdings = field(default_factory=dict, hash=False)
+    resources: Resources = Resources()
+    host_ports: frozenset[tuple[str, str, int]] = frozenset()
+    anti_affinity: tuple[AntiAffinity, ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict, hash=False)
+    terminal: bool = False
+    assumed: bool = False
+
+
+@dataclass(slots=True)
+class NodeUsage:
+    """Running totals of one node. ``version`` grows with every change that a decision could see."""
+
+    pods: dict[str, PodRecord] = field(default_factory=dict)
+    cards: dict[str, dict[str, Amounts]] = field(default_factory=dict)
+    cpu_milli: int = 0
+    memory_bytes: int = 0
+    ephemeral_bytes: int = 0
+    extended: dict[str, int] = field(default_factory=dict)
+    troubled: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    version: int = 0
+
+    def quarantined(self) -> dict[str, str]:
+        """Families in which some pod's share is unknown: family -> problem."""
+        return {family: problem for problems in self.troubled.values() for family, problem in problems.items()}
+
+    def add(self, record: PodRecord, sign: int) -> None:
+        """Count a record in (1) or out (-1)."""
+        uid = record.key.uid
+        if sign > 0:
+            self.pods[uid] = record
+        else:
+            del self.pods[uid]
+        if sign > 0 and record.problems:
+            self.troubled[uid] = record.problems
+        else:
+            self.troubled.pop(uid, None)
+        resources = record.resources
+        self.cpu_milli += sign * resources.cpu_milli
+        self.memory_bytes += sign * resources.memory_bytes
+        self.ephemeral_bytes += sign * resources.ephemeral_bytes
+        for name, amount in resources.extended.items():
+            _count(self.extended, name, self.extended.get(name, 0) + sign * amount)
+        for family, cards in record.held.items():
+            totals = self.cards.setdefault(family, {})
+            for card, amounts in cards.items():
+                signed = Amounts(sign * amounts[0], sign * amounts[1], sign * amounts[2])
+                _count(totals, card, added(totals.get(card, NOTHING), signed))
+            if not totals:
+                del self.cards[family]
+
+
+def _count(totals: dict[str, Value], key: str, value: Value) -> None:
+    if value in (0, NOTHING):
+        totals.pop(key, None)
+    else:
+        totals[key] = value
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an observation did. ``freed``: something was given back on ``node``; ``problems`` are new ones."""
+
+    node: str = ""
+    changed: bool = False
+    freed: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+NO_CHANGE = Change()
+
+
+class Ledger:
+    """All records by uid, and the totals of each node."""
+
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        self._profiles = tuple(profiles)
+        self._records: dict[str, PodRecord] = {}
+        self._nodes: dict[str, NodeUsage] = {}
+        self._gone: dict[str, float] = {}
+        self._clock = 0
+
+    # -- news ----------------------------------------------------------------------------------------------------
+
+    def observe(self, pod: Pod, now: float) -> Change:
+        """Take over a pod as an event or a list shows it."""
+        uid, version = pod.key.uid, _version(pod.resource_version)
+        known = self._records.get(uid)
+        if uid in self._gone or (known and not known.assumed and version < known.version):
+            return NO_CHANGE
+        if not pod.node_name and known is not None and known.node:
+            return NO_CHANGE  # older than what a 201 or another event told; a bound pod stays bound
+        return self._put(self._record(pod, version, known))
+
+    def _record(self, pod: Pod, version: int, known: PodRecord | None) -> PodRecord:
+        if pod.terminal or not pod.node_name:
+            return PodRecord(pod.key, "", version, terminal=pod.terminal)
+        decoded = decode_pod(pod, self._profiles)
+        families, problems = dict(decoded.allocation.families), dict(decoded.problems)
+        if known is not None and known.node == pod.node_name:
+            for family in decoded.problems:
+                if family in known.allocation.families:  # the last good value is kept
+                    families[family] = known.allocation.families[family]
+                    del problems[family]
+        allocation = Allocation(families)
+        kinds = [container.kind for container in pod.containers]
+        return PodRecord(
+            key=pod.key,
+            node=pod.node_name,
+            version=version,
+            allocation=allocation,
+            held=holdings(allocation, kinds, init_done=pod.init_done),
+            resources=pod.resources,
+            host_ports=pod.constraints.host_ports,
+            anti_affinity=pod.constraints.anti_affinity,
+            problems=problems,
+        )
+
+    def gone(self, uid: str, now: float) -> Change:
+        """The pod was deleted. Later news of this uid is old news."""
+        self._gone[uid] = now
+        return self._drop(uid)
+
+    def expire_tombstones(self, now: float) -> None:
+        """Forget uids that went more than ten minutes ago."""
+        self._gone = {uid: at for uid, at in self._gone.items() if now - at < TOMBSTONE_SECONDS}
+
+    # -- our own reservations ------------------------------------------------------------------------------------
+
+    def assume(self, pod: Pod, node: str, allocation: Allocation) -> None:
+        """Reserve a decision. There is no wait between deciding and this call: that is the lock."""
+        kinds = [container.kind for container in pod.containers]
+        self._put(
+            PodRecord(
+                key=pod.key,
+                node=node,
+                version=_version(pod.resource_version),
+                allocation=allocation,
+                held=holdings(allocation, kinds, init_done=False),
+                resources=pod.resources,
+                host_ports=pod.constraints.host_ports,
+                anti_affinity=pod.constraints.anti_affinity,
+                assumed=True,
+            )
+        )
+
+    def confirm(self, uid: str) -> None:
+        """The API server said that it is bound where we reserved: the record stays until news replaces it."""
+        record = self._records.get(uid)
+        if record is not None and record.assumed:
+            self._put(replace(record, assumed=False))
+
+    def forget(self, uid: str) -> Change:
+        """Undo a reservation; a record that was observed meanwhile stays."""
+        record = self._records.get(uid)
+        return self._drop(uid) if record is not None and record.assumed else NO_CHANGE
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def usage(self, node: str) -> NodeUsage:
+        """Totals of a node; empty for one that holds nothing. Not to be changed by the caller."""
+        return self._nodes.get(node) or _EMPTY
+
+    def record(self, uid: str) -> PodRecord | None:
+        """What we know of a pod, or None."""
+        return self._records.get(uid)
+
+    def records(self) -> Iterator[PodRecord]:
+        """All records, terminal ones included."""
+        return iter(self._records.values())
+
+    def known_uids(self) -> set[str]:
+        """Uids of all pods that we believe exist."""
+        return set(self._records)
+
+    def audit(self) -> list[str]:
+        """Recount every node from its records; returns a line per difference (none when all is right)."""
+        fresh: dict[str, NodeUsage] = {}
+        for record in self._records.values():
+            if record.node:
+                fresh.setdefault(record.node, NodeUsage()).add(record, 1)
+        empty = NodeUsage()
+        names = sorted(self._nodes.keys() | fresh.keys())
+        pairs = ((name, self._nodes.get(name, empty), fresh.get(name, empty)) for name in names)
+        return [line for name, kept, counted in pairs for line in _differences(name, kept, counted)]
+
+    # -- totals --------------------------------------------------------------------------------------------------
+
+    def _put(self, record: PodRecord) -> Change:
+        uid = record.key.uid
+        before = self._records.get(uid)
+        self._records[uid] = record
+        new_problems = {
+            family: problem
+            for family, problem in record.problems.items()
+            if before is None or before.problems.get(family) != problem
+        }
+        if before is not None and _weighs_the_same(before, record):
+            if record.node:
+                self._nodes[record.node].pods[uid] = record
+            return Change(record.node, problems=new_problems)
+        if before is not None:
+            self._take_out(before)
+        if record.node:
+            usage = self._nodes.setdefault(record.node, NodeUsage())
+            usage.add(record, 1)
+            self._touch(usage)
+        freed = before is not None and bool(before.node)
+        return Change(before.node if before and freed else record.node, bool(record.node) or freed, freed, new_problems)
+
+    def _drop(self, uid: str) -> Change:
+        record = self._records.pop(uid, None)
+        if record is None or not record.node:
+            return NO_CHANGE
+        self._take_out(record)
+        return Change(record.node, changed=True, freed=True)
+
+    def _take_out(self, record: PodRecord) -> None:
+        if not record.node:
+            return
+        usage = self._nodes[record.node]
+        usage.add(record, -1)
+        self._touch(usage)
+
+    def _touch(self, usage: NodeUsage) -> None:
+        self._clock += 1
+        usage.version = self._clock
+
+
+_EMPTY = NodeUsage()
+
+
+def _version(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _weighs_the_same(a: PodRecord, b: PodRecord) -> bool:
+    return (a.node, a.held, a.resources, a.host_ports, a.anti_affinity, a.problems) == (
+        b.node,
+        b.held,
+        b.resources,
+        b.host_ports,
+        b.anti_affinity,
+        b.problems,
+    )
+
+
+def _differences(name: str, kept: NodeUsage, counted: NodeUsage) -> Iterable[str]:
+    for field_name in ("cpu_milli", "memory_bytes", "ephemeral_bytes", "extended", "cards", "pods"):
+        a, b = getattr(kept, field_name), getattr(counted, field_name)
+        if a != b:
+            yield f"node {name}: {field_name} is kept as {a!r} and counts as {b!r}"
