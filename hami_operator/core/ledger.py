@@ -91,15 +91,21 @@ def _count(totals: dict[str, Value], key: str, value: Value) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an observation did. ``freed``: something was given back on ``node``; ``problems`` are new ones."""
+    """What an observation did.
+
+    ``freed``: something was given back on ``node``; ``problems`` are new ones by family; ``stale``: it was older than
+    what we knew and changed nothing.
+    """
 
     node: str = ""
     changed: bool = False
     freed: bool = False
     problems: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stale: bool = False
 
 
 NO_CHANGE = Change()
+STALE = Change(stale=True)
 
 
 class Ledger:
@@ -119,9 +125,9 @@ class Ledger:
         uid, version = pod.key.uid, _version(pod.resource_version)
         known = self._records.get(uid)
         if uid in self._gone or (known and not known.assumed and version < known.version):
-            return NO_CHANGE
+            return STALE
         if not pod.node_name and known is not None and known.node:
-            return NO_CHANGE  # older than what a 201 or another event told; a bound pod stays bound
+            return STALE  # older than what a 201 or another event told; a bound pod stays bound
         return self._put(self._record(pod, version, known))
 
     def _record(self, pod: Pod, version: int, known: PodRecord | None) -> PodRecord:

@@ -175,18 +175,11 @@ def _everywhere(cluster: Cluster, refusal: Refusal) -> Unschedulable:
 
 
 def binding_annotations(
-    pod: Pod, entry: NodeDevices, allocation: Allocation, profiles: Sequence[Profile], now: float
-) -> dict[str, str | None]:
-    """All annotations that a Binding carries: ours, the common ones, each family's; None deletes a stale key."""
-    written: dict[str, str | None] = {
-        key: None
-        for profile in profiles
-        if profile.key not in allocation.families
-        for key in profile.written_keys
-        if key in pod.annotations
-    }
+    entry: NodeDevices, allocation: Allocation, profiles: Sequence[Profile], now: float
+) -> dict[str, str]:
+    """All annotations that a Binding carries: our record, the common keys, each family's."""
     seconds = str(int(now))
-    written |= {
+    written: dict[str, str] = {
         protocol.OWN_ALLOCATION: protocol.encode_allocation(allocation),
         protocol.POD_NODE: entry.node.name,
         protocol.POD_TIME: seconds,

@@ -1,0 +1,176 @@
+"""Settings: a YAML file, then the environment; frozen once read. The only home of defaults that users may change.
+
+Environment variables are ``HAMI_`` and the field's name, nested with two underscores: ``HAMI_POLICIES__NODE=spread``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from hami_operator.core.schedule import Policies
+from hami_operator.core.vendor import Profile
+from hami_operator.vendors import profiles
+
+
+class ConfigError(Exception):
+    """The settings can't be used; the text names the field, its value and what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class NvidiaSection(BaseModel):
+    """The ``nvidia`` section of HAMi's ``device-config.yaml``; keys that only its device plugin reads are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    count_name: str = Field("nvidia.com/gpu", alias="resourceCountName", min_length=1)
+    memory_name: str = Field("nvidia.com/gpumem", alias="resourceMemoryName")
+    memory_percent_name: str = Field("nvidia.com/gpumem-percentage", alias="resourceMemoryPercentageName")
+    core_name: str = Field("nvidia.com/gpucores", alias="resourceCoreName")
+    priority_name: str = Field("nvidia.com/priority", alias="resourcePriorityName")
+    default_memory_mib: int = Field(0, alias="defaultMemory", ge=0)
+    default_cores: int = Field(0, alias="defaultCores", ge=0, le=100)
+    default_count: int = Field(1, alias="defaultGPUNum", ge=0)
+    overwrite_env: bool = Field(default=False, alias="overwriteEnv")
+    core_policy: Literal["", "default", "force", "disable"] = Field("default", alias="gpuCorePolicy")
+    runtime_class: str = Field("", alias="runtimeClassName")
+
+
+class DevicesSection(BaseModel):
+    """Device configuration, one section per vendor; a vendor set to null is not in force."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    nvidia: NvidiaSection | None = NvidiaSection()
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """The families in force, in their fixed order."""
+        sections = {name: section.model_dump() for name, section in self if section is not None}
+        return profiles(sections)
+
+
+class PoliciesSection(_Section):
+    """Policies of pods that name none."""
+
+    node: Literal["binpack", "spread"] = "binpack"
+    card: str = "spread"
+
+    def values(self) -> Policies:
+        """As the decision takes them."""
+        return Policies(node=self.node, card=self.card)
+
+
+class WebhookSection(_Section):
+    """Admission."""
+
+    force_overwrite_default_scheduler: bool = True
+    privileged: Literal["deny", "warn"] = "deny"
+
+
+class NodeLockSection(_Section):
+    """The node lock ``hami.io/mutex.lock``."""
+
+    expire_seconds: float = Field(300, gt=0)
+    wait_seconds: float = Field(30, gt=0)
+
+
+class LeaderSection(_Section):
+    """Leader election on a Lease."""
+
+    enabled: bool = True
+    namespace: str = "hami-system"
+    name: str = "hami-operator"
+    lease_seconds: float = Field(15, ge=3)
+    renew_seconds: float = Field(5, ge=1)
+
+
+class ServingSection(_Section):
+    """Addresses of the operator's own endpoints."""
+
+    host: str = "0.0.0.0"
+    port: int = Field(9395, ge=0, le=65535)
+
+
+class ReserveSection(_Section):
+    """What is left free on every node for pods of other schedulers."""
+
+    cpu: str = "0"
+    memory: str = "0"
+
+
+class Settings(BaseSettings):
+    """All settings of the operator and the webhook."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        env_prefix="HAMI_",
+        env_nested_delimiter="__",
+    )
+
+    scheduler_name: str = Field("hami-scheduler", min_length=1, max_length=253)
+    policies: PoliciesSection = PoliciesSection()
+    devices: DevicesSection = DevicesSection()
+    webhook: WebhookSection = WebhookSection()
+    node_lock: NodeLockSection = NodeLockSection()
+    leader: LeaderSection = LeaderSection()
+    serving: ServingSection = ServingSection()
+    reserve: ReserveSection = ReserveSection()
+    resync_seconds: float = Field(300, gt=0)
+    watch: Literal["kopf", "stream"] = "kopf"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, whose content comes as keyword arguments."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None) -> Settings:
+    """Settings from a YAML file (none: defaults) and the environment.
+
+    Raises:
+        ConfigError: the file can't be read, is no YAML mapping, or a value is not allowed.
+    """
+    return parse(_read(path) if path else {}, str(path or "environment"))
+
+
+def parse(content: Mapping[str, Any], source: str) -> Settings:
+    """Settings from a mapping; ``source`` names it in errors. Raises ConfigError."""
+    try:
+        return Settings(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{source}: {field}: {first['input']!r}: {first['msg']}") from None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: no valid YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path}: the file is no YAML mapping")
+    return content

@@ -1,0 +1,115 @@
+"""Kopf itself: which handlers, which settings, how it logs in and how it stops.
+
+Pods and nodes have ``on.event`` handlers that return nothing: every other decorator writes annotations or finalizers to
+users' objects. Kopf's change detection copies each object five times and is switched off for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+import kopf
+
+from hami_operator.kube.access import Access
+from hami_operator.world import World
+
+from .nodes import on_node_event
+from .pods import on_pod_event
+
+GONE = "DELETED"
+
+
+class _StoreNothing(kopf.DiffBaseStorage):
+    """Keeps no last-handled configuration: nothing of ours is compared by Kopf."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: kopf.Body) -> Any:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: Any) -> None:
+        return
+
+
+class _ProgressNowhere(kopf.ProgressStorage):
+    """Keeps no handler progress: event handlers have none."""
+
+    def fetch(self, *, key: Any, body: kopf.Body) -> Any:
+        return None
+
+    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        return
+
+    def purge(self, *, key: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        return
+
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        return
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+def registry(world: World, access: Access) -> kopf.OperatorRegistry:
+    """The handlers, bound to one world."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.event("pods", registry=handlers)
+    async def pod_event(event: Any, **_: Any) -> None:
+        on_pod_event(world, event["object"], gone=event["type"] == GONE)
+
+    @kopf.on.event("nodes", registry=handlers)
+    async def node_event(event: Any, **_: Any) -> None:
+        on_node_event(world, event["object"], gone=event["type"] == GONE)
+
+    @kopf.on.login(registry=handlers)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await _connection(access)
+
+    return handlers
+
+
+async def _connection(access: Access) -> kopf.ConnectionInfo:
+    scheme, _, token = (await access.authorization() or "").partition(" ")
+    certificate, key = access.client_certificate or (None, None)
+    return kopf.ConnectionInfo(
+        server=access.server,
+        ca_path=access.ca_file,
+        insecure=not access.verify,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=certificate,
+        private_key_path=key,
+    )
+
+
+def settings() -> kopf.OperatorSettings:
+    """Kopf's settings, each set on purpose."""
+    result = kopf.OperatorSettings()
+    result.peering.standalone = True
+    result.posting.enabled = False
+    result.networking.request_timeout = 30
+    result.networking.connect_timeout = 5
+    result.watching.connect_timeout = 10
+    result.watching.server_timeout = 600
+    result.watching.inactivity_timeout = 70
+    result.queueing.exit_timeout = 5
+    result.queueing.idle_timeout = 1
+    result.execution.max_workers = 2
+    result.persistence.diffbase_storage = _StoreNothing()
+    result.persistence.progress_storage = _ProgressNowhere()
+    return result
+
+
+async def spawn(world: World, access: Access, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
+    """Start Kopf's tasks. It is to be stopped by ``stop`` and waited for by ``kopf.run_tasks``."""
+    return await kopf.spawn_tasks(
+        registry=registry(world, access),
+        settings=settings(),
+        standalone=True,
+        clusterwide=True,
+        stop_flag=stop,
+    )

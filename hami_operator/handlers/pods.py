@@ -1,0 +1,68 @@
+"""Pods: who holds what goes to the ledger, who waits for us goes to the queue."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from hami_operator.core import protocol
+from hami_operator.core.errors import ObjectError
+from hami_operator.core.ledger import Change
+from hami_operator.core.model import Pod
+from hami_operator.core.objects import read_pod
+from hami_operator.world import Problem, World
+
+log = logging.getLogger(__name__)
+
+
+def on_pod_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
+    """A pod was added, changed, listed or (``gone``) deleted."""
+    try:
+        pod = read_pod(obj)
+    except ObjectError as error:
+        log.warning("pod not read: %s", error)
+        return
+    if gone:
+        on_pod_gone(world, pod.key.uid)
+        world.holder_changed(pod.key)
+        return
+    change = world.cluster.ledger.observe(pod, world.now())
+    if change.stale:
+        return
+    if is_pending(pod, world.scheduler_name):
+        world.queue.put(pod)
+    else:
+        world.queue.remove(pod.key.uid)
+    _follow(world, pod, change)
+    if pod.terminal or pod.annotations.get(protocol.BIND_PHASE) == protocol.Phase.FAILED:
+        world.holder_changed(pod.key)
+
+
+def on_pod_gone(world: World, uid: str) -> None:
+    """A pod went, as an event or the periodic resync tells."""
+    change = world.cluster.ledger.gone(uid, world.now())
+    world.queue.remove(uid)
+    if change.freed:
+        world.queue.wake()
+
+
+def is_pending(pod: Pod, scheduler_name: str) -> bool:
+    """Whether this pod waits for us to be placed."""
+    return (
+        pod.scheduler_name == scheduler_name
+        and not pod.node_name
+        and pod.phase == "Pending"
+        and not pod.deleting
+        and not pod.constraints.gates
+    )
+
+
+def _follow(world: World, pod: Pod, change: Change) -> None:
+    """Wake those that a change could help, and tell what could not be read."""
+    if change.freed:
+        world.queue.wake()
+    for family, text in change.problems.items():
+        message = f"{family}: {text}; its node takes no new {family} pods until this is mended or the pod is gone"
+        key = pod.key
+        world.report(Problem("Pod", key.name, key.namespace, key.uid, "AllocationUnreadable", message))
