@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .inventory import NodeDevices
 from .model import Allocation, ContainerKind, DeviceRequest, Pod, Share
 from .reasons import Reason, Refusal, card_refusals
 from .request import read_card_policy, read_node_policy, read_selection
@@ -28,8 +29,6 @@ from .vendor import (
     added,
     larger,
 )
-
-from .inventory import NodeDevices  # isort: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import protocol
 from .errors import ProtocolError
+from .journal import Journal
 from .model import Device, Node
 from .vendor import Profile
 
 
 @dataclass(frozen=True, slots=True)
 class NodeDevices:
-    """A node and its cards per family. ``live`` are the families whose plugin is at work; ``version`` grows."""
+    """A node and its cards per family. ``live`` are the families whose plugin is at work.
+
+    ``cordoned`` are card uuids that get no new pods; ``broken`` tells per family what can't be read at present.
+    """
 
     node: Node
     devices: Mapping[str, tuple[Device, ...]] = field(default_factory=dict, hash=False)
     live: frozenset[str] = frozenset()
     cordoned: frozenset[str] = frozenset()
     broken: Mapping[str, str] = field(default_factory=dict, hash=False)
-    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an observed node brought: whether a decision could see it, and by family what newly can't be read."""
+
+    changed: bool
+    problems: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class Inventory:
     """The nodes we know. Fed with observed nodes, read by decisions."""
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
+        self.journal = Journal()
         self._profiles = tuple(profiles)
         self._nodes: dict[str, NodeDevices] = {}
-        self._versions = itertools.count(1)
 
-    def update(self, node: Node) -> dict[str, str]:
-        """Take over an observed node. Returns what could not be read now and could before: family -> problem."""
+    def update(self, node: Node) -> Update:
+        """Take over an observed node."""
         known = self._nodes.get(node.name)
         devices: dict[str, tuple[Device, ...]] = {}
         broken: dict[str, str] = {}
@@ -48,14 +58,19 @@ class Inventory:
         live = frozenset(profile.key for profile in self._profiles if profile.key in devices and _live(profile, node))
         cordoned = frozenset(protocol.split_list(node.annotations.get(protocol.DEVICE_CORDON, "")))
         entry = NodeDevices(node, devices, live, cordoned, broken)
-        version = known.version if known and _same(known, entry) else next(self._versions)
-        self._nodes[node.name] = NodeDevices(node, devices, live, cordoned, broken, version)
+        self._nodes[node.name] = entry
+        changed = known is None or not _same(known, entry)
+        if changed:
+            self.journal.note(node.name)
         before = known.broken if known else {}
-        return {family: problem for family, problem in broken.items() if before.get(family) != problem}
+        return Update(changed, {family: text for family, text in broken.items() if before.get(family) != text})
 
     def remove(self, name: str) -> bool:
         """Forget a node that is gone; False when it was not known."""
-        return self._nodes.pop(name, None) is not None
+        if self._nodes.pop(name, None) is None:
+            return False
+        self.journal.note(name)
+        return True
 
     def get(self, name: str) -> NodeDevices | None:
         """The node of that name, or None."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from .decode import decode_pod
+from .journal import Journal
 from .model import Allocation, AntiAffinity, Pod, PodKey, Resources
 from .usage import Holdings, holdings
 from .vendor import NOTHING, Amounts, Profile, added
@@ -41,7 +42,7 @@ class PodRecord:
 
 @dataclass(slots=True)
 class NodeUsage:
-    """Running totals of one node. ``version`` grows with every change that a decision could see."""
+    """Running totals of one node."""
 
     pods: dict[str, PodRecord] = field(default_factory=dict)
     cards: dict[str, dict[str, Amounts]] = field(default_factory=dict)
@@ -50,7 +51,6 @@ class NodeUsage:
     ephemeral_bytes: int = 0
     extended: dict[str, int] = field(default_factory=dict)
     troubled: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    version: int = 0
 
     def quarantined(self) -> dict[str, str]:
         """Families in which some pod's share is unknown: family -> problem."""
@@ -112,11 +112,12 @@ class Ledger:
     """All records by uid, and the totals of each node."""
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
+        self.journal = Journal()
         self._profiles = tuple(profiles)
         self._records: dict[str, PodRecord] = {}
         self._nodes: dict[str, NodeUsage] = {}
         self._gone: dict[str, float] = {}
-        self._clock = 0
+        self._keeping_away = 0
 
     # -- news ----------------------------------------------------------------------------------------------------
 
@@ -207,6 +208,11 @@ class Ledger:
         """All records, terminal ones included."""
         return iter(self._records.values())
 
+    @property
+    def labels_matter(self) -> bool:
+        """Whether some running pod keeps others away by their labels."""
+        return self._keeping_away > 0
+
     def known_uids(self) -> set[str]:
         """Uids of all pods that we believe exist."""
         return set(self._records)
@@ -242,7 +248,8 @@ class Ledger:
         if record.node:
             usage = self._nodes.setdefault(record.node, NodeUsage())
             usage.add(record, 1)
-            self._touch(usage)
+            self._keeping_away += bool(record.anti_affinity)
+            self.journal.note(record.node)
         freed = before is not None and bool(before.node)
         return Change(before.node if before and freed else record.node, bool(record.node) or freed, freed, new_problems)
 
@@ -258,11 +265,8 @@ class Ledger:
             return
         usage = self._nodes[record.node]
         usage.add(record, -1)
-        self._touch(usage)
-
-    def _touch(self, usage: NodeUsage) -> None:
-        self._clock += 1
-        usage.version = self._clock
+        self._keeping_away -= bool(record.anti_affinity)
+        self.journal.note(record.node)
 
 
 _EMPTY = NodeUsage()

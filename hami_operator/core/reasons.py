@@ -7,9 +7,10 @@ for them. Names without a card behind them are ours.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Reason(enum.StrEnum):
@@ -85,32 +86,32 @@ def refusals_text(refusals: Iterable[Refusal]) -> str:
 NODES_NAMED = 5
 
 
-def unschedulable_text(refused: Mapping[str, tuple[Refusal, ...]]) -> str:
-    """The sentence of a pod that fits nowhere.
+@dataclass(slots=True)
+class Tally:
+    """The nodes that refuse for one reason, in order of name, and how often each detail was given."""
 
-    ``refused`` is node name -> its refusals. A node that fails for two reasons is counted under both.
-    """
-    if not refused:
+    nodes: list[str] = field(default_factory=list)
+    details: Counter[str] = field(default_factory=Counter)
+
+    def __contains__(self, name: str) -> bool:
+        position = bisect_left(self.nodes, name)
+        return position < len(self.nodes) and self.nodes[position] == name
+
+
+def unschedulable_text(tallies: Mapping[Reason, Tally], nodes: int) -> str:
+    """The sentence of a pod that fits none of ``nodes`` nodes; one that has two reasons is counted under both."""
+    if not nodes:
         return "no available node: the cluster has no nodes"
-    by_reason: dict[Reason, list[str]] = {}
-    details: dict[Reason, Counter[str]] = {}
-    for name in sorted(refused):
-        for refusal in refused[name]:
-            names = by_reason.setdefault(refusal.reason, [])
-            if not names or names[-1] != name:
-                names.append(name)
-            if refusal.detail:
-                details.setdefault(refusal.reason, Counter())[refusal.detail] += 1
-    parts = [
-        _reason_text(reason, names, details.get(reason))
-        for reason, names in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
-    ]
-    return f"no available node, {len(refused)} nodes do not meet: " + "; ".join(parts)
+    ordered = sorted(tallies.items(), key=lambda item: (-len(item[1].nodes), item[0]))
+    parts = "; ".join(_reason_text(reason, tally) for reason, tally in ordered)
+    return f"no available node, {nodes} nodes do not meet: {parts}"
 
 
-def _reason_text(reason: Reason, names: list[str], details: Counter[str] | None) -> str:
-    more = f",and {len(names) - NODES_NAMED} more" if len(names) > NODES_NAMED else ""
-    text = f"{len(names)} nodes {reason}({','.join(names[:NODES_NAMED])}{more})"
+def _reason_text(reason: Reason, tally: Tally) -> str:
+    names = ",".join(tally.nodes[:NODES_NAMED])
+    more = f",and {len(tally.nodes) - NODES_NAMED} more" if len(tally.nodes) > NODES_NAMED else ""
+    text = f"{len(tally.nodes)} nodes {reason}({names}{more})"
+    details = [detail for detail, count in tally.details.items() if detail and count > 0]
     if details:
-        text += ": " + min(details, key=lambda detail: (-details[detail], detail))
+        text += ": " + min(details, key=lambda detail: (-tally.details[detail], detail))
     return text

@@ -9,10 +9,12 @@ from . import protocol
 from .allocate import Demand, Offer, Room, allocate, read_demand
 from .errors import InvalidRequest
 from .inventory import Inventory, NodeDevices
+from .journal import Journal
+from .kept import Kept, Verdict
 from .ledger import Ledger, NodeUsage
 from .model import Allocation, Pod
 from .node_fit import Surroundings, node_refusals, pod_refusals
-from .reasons import Reason, Refusal, unschedulable_text
+from .reasons import Reason, Refusal
 from .score import node_score
 from .vendor import Amounts, Profile
 
@@ -27,10 +29,10 @@ class Policies:
 
 @dataclass(slots=True)
 class Cluster:
-    """Everything a decision looks at. ``failing`` are node families that are not to be used until a time.
+    """Everything a decision looks at. The same instance is asked again and again: it keeps what nodes answered.
 
-    ``failing`` maps (node, family) to unix seconds; ``busy`` names nodes whose lock is held: among nodes of equal score
-    one that is not busy is taken.
+    ``failing`` maps (node, family) to the unix second until which the family is not to be used there; ``busy`` names
+    nodes whose lock is held.
     """
 
     profiles: Sequence[Profile]
@@ -40,45 +42,68 @@ class Cluster:
     around: Surroundings = field(default_factory=Surroundings)
     failing: dict[tuple[str, str], float] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
+    journal: Journal = field(default_factory=Journal)
+    _shapes: dict[object, Kept] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.inventory.journal = self.ledger.journal = self.journal
 
     def rooms(self, namespace: str) -> Mapping[str, Room]:
         """What quotas leave a namespace, per family."""
         return {}
 
+    def set_busy(self, node: str, *, locked: bool) -> None:
+        """A node's lock was taken or released."""
+        if locked != (node in self.busy):
+            (self.busy.add if locked else self.busy.discard)(node)
+            self.journal.note(node)
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one node answers: a score and an allocation, or refusals."""
+    def set_failing(self, node: str, family: str, until: float) -> None:
+        """Use the family on that node no more before ``until``; 0 ends it."""
+        if until:
+            self.failing[node, family] = until
+        else:
+            self.failing.pop((node, family), None)
+        self.journal.note(node)
 
-    score: float = 0.0
-    allocation: Allocation | None = None
-    refusals: tuple[Refusal, ...] = ()
+    def kept(self, shape: object, sign: float) -> Kept:
+        """The verdicts of one shape, as old as they may be."""
+        kept = self._shapes.pop(shape, None) or Kept(sign)
+        self._shapes[shape] = kept  # the newest last
+        if len(self._shapes) > SHAPES_KEPT:
+            del self._shapes[next(iter(self._shapes))]
+        return kept
+
+
+#: Shapes whose verdicts are kept; the one that was not asked for longest goes first.
+SHAPES_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The decision for a pod that fits. ``verdicts`` are those of every node looked at."""
+    """The decision for a pod that fits."""
 
     node: str
     allocation: Allocation
-    verdicts: Mapping[str, Verdict]
+    kept: Kept
 
     @property
     def message(self) -> str:
         """The sentence of the event, in the words of HAMi v2.7.0 pkg/scheduler/scheduler.go."""
-        fitting = sorted((v.score, name) for name, v in self.verdicts.items() if v.allocation is not None)
-        refused = len(self.verdicts) - len(fitting)
-        shown = ",".join(f"{name}:{score:.2f}" for score, name in fitting[-NODES_SHOWN:])
-        more = f",and {len(fitting) - NODES_SHOWN} more" if len(fitting) > NODES_SHOWN else ""
-        return f"find fit node({self.node}), {refused} nodes not fit, {len(fitting)} nodes fit({shown}{more})"
+        kept = self.kept
+        leading = kept.leading(NODES_SHOWN)
+        shown = ",".join(f"{name}:{score:.2f}" for name, score in reversed(leading))
+        more = f",and {kept.fitting - len(leading)} more" if kept.fitting > len(leading) else ""
+        refused = len(kept.verdicts) - kept.fitting
+        return f"find fit node({self.node}), {refused} nodes not fit, {kept.fitting} nodes fit({shown}{more})"
 
 
 @dataclass(frozen=True, slots=True)
 class Unschedulable:
-    """The decision for a pod that fits nowhere. ``verdicts`` hold why, per node."""
+    """The decision for a pod that fits nowhere. ``kept`` holds why, per node."""
 
-    verdicts: Mapping[str, Verdict]
     message: str
+    kept: Kept
 
 
 #: Nodes named with their score in an event, whose note holds 1 024 bytes.
@@ -88,7 +113,8 @@ NODES_SHOWN = 10
 def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulable:
     """Decide where a pod goes and which cards it gets.
 
-    The caller reserves a placement in the ledger before it waits for anything. ``now`` is unix seconds.
+    The caller reserves a placement in the ledger before it waits for anything. ``now`` is unix seconds. What the
+    decision holds of the nodes' verdicts is to be read before the next one.
     """
     try:
         demand = read_demand(
@@ -98,43 +124,57 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
         return _everywhere(cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
     for refusal in pod_refusals(pod, cluster.around):
         return _everywhere(cluster, refusal)
-    rooms = cluster.rooms(pod.key.namespace)
-    entries = sorted(cluster.inventory, key=lambda entry: entry.node.name)
-    verdicts = {entry.node.name: judge(pod, demand, entry, cluster, rooms, now) for entry in entries}
-    return choose(verdicts, demand, cluster)
+    kept = cluster.kept(shape_of(pod, demand, cluster), -1.0 if demand.node_policy == "binpack" else 1.0)
+    _refresh(kept, pod, demand, cluster, now)
+    name = kept.best()
+    if name is None:
+        return Unschedulable(kept.sentence(), kept)
+    answer = _ask(pod, demand, name, cluster, now)
+    if not isinstance(answer, Allocation):
+        raise AssertionError(f"node {name} was kept as fitting {pod.key} and answers {answer}")
+    return Placement(name, answer, kept)
 
 
-def choose(verdicts: Mapping[str, Verdict], demand: Demand, cluster: Cluster) -> Placement | Unschedulable:
-    """The best of the nodes that fit: by score as the node policy says, then one that is not busy, then by name."""
-    best: tuple[float, bool, str] | None = None
-    sign = -1.0 if demand.node_policy == "binpack" else 1.0
-    for name, verdict in verdicts.items():
-        if verdict.allocation is not None:
-            rank = (sign * verdict.score, name in cluster.busy, name)
-            if best is None or rank < best:
-                best = rank
-    if best is None:
-        refused = {name: verdict.refusals for name, verdict in verdicts.items()}
-        return Unschedulable(verdicts, unschedulable_text(refused))
-    chosen = verdicts[best[2]].allocation
-    assert chosen is not None
-    return Placement(best[2], chosen, verdicts)
+def shape_of(pod: Pod, demand: Demand, cluster: Cluster) -> object:
+    """What two pods must have in common to be answered alike by every node."""
+    constraints = pod.constraints
+    labels = tuple(sorted(pod.labels.items())) if cluster.ledger.labels_matter else None
+    namespace = pod.key.namespace if constraints.claims or labels is not None else None
+    extended = tuple(sorted(pod.resources.extended.items()))
+    return demand, constraints, pod.resources, extended, namespace, labels
 
 
-def judge(
-    pod: Pod, demand: Demand, entry: NodeDevices, cluster: Cluster, rooms: Mapping[str, Room], now: float
-) -> Verdict:
-    """What one node answers to one pod."""
-    name = entry.node.name
+def _refresh(kept: Kept, pod: Pod, demand: Demand, cluster: Cluster, now: float) -> None:
+    """Ask those nodes again that changed since this shape last looked; all of them the first time."""
+    changed = cluster.journal.since(kept.position) if kept.position >= 0 else None
+    if changed is None:
+        changed = {entry.node.name for entry in cluster.inventory} | kept.verdicts.keys()
+    for name in changed:
+        kept.put(name, judge(pod, demand, name, cluster, now))
+    kept.position = cluster.journal.position
+
+
+def judge(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> Verdict | None:
+    """What one node answers to one pod; None when there is no such node."""
+    entry = cluster.inventory.get(name)
+    if entry is None:
+        return None
+    answer = _ask(pod, demand, name, cluster, now)
+    if isinstance(answer, tuple):
+        return Verdict(refusals=answer)
+    return Verdict(_score(entry, cluster.ledger.usage(name), demand, answer), busy=name in cluster.busy)
+
+
+def _ask(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> Allocation | tuple[Refusal, ...]:
+    entry = cluster.inventory.get(name)
+    if entry is None:
+        raise AssertionError(f"node {name} was kept and is gone")
     usage = cluster.ledger.usage(name)
     refusals = node_refusals(pod, entry.node, usage, cluster.around)
     if refusals:
-        return Verdict(refusals=refusals)
+        return refusals
     offer = Offer(entry, usage.cards, _refused_families(name, usage, cluster, now))
-    answer = allocate(pod, demand, offer, rooms)
-    if isinstance(answer, tuple):
-        return Verdict(refusals=answer)
-    return Verdict(_score(entry, usage, demand, answer), answer)
+    return allocate(pod, demand, offer, cluster.rooms(pod.key.namespace))
 
 
 def _score(entry: NodeDevices, usage: NodeUsage, demand: Demand, allocation: Allocation) -> float:
@@ -170,8 +210,10 @@ def _refused_families(node: str, usage: NodeUsage, cluster: Cluster, now: float)
 
 
 def _everywhere(cluster: Cluster, refusal: Refusal) -> Unschedulable:
-    verdicts = {entry.node.name: Verdict(refusals=(refusal,)) for entry in cluster.inventory}
-    return Unschedulable(verdicts, str(refusal))
+    kept = Kept(1.0)
+    for entry in cluster.inventory:
+        kept.put(entry.node.name, Verdict(refusals=(refusal,)))
+    return Unschedulable(str(refusal), kept)
 
 
 def binding_annotations(

@@ -248,9 +248,12 @@ class Hooks:
     annotate: Callable[[Profile, Node, Allocation, float], dict[str, str]] = annotate_lists
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """One family of accelerators. Families are told apart by ``key`` alone, never by a card's model text."""
+    """One family of accelerators. Families are told apart by ``key`` alone, never by a card's model text.
+
+    Profiles are compared by identity: each is made once, when the configuration is read.
+    """
 
     key: str
     names: ResourceNames

@@ -24,16 +24,14 @@ def on_node_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
     if gone:
         on_node_gone(world, node.name)
         return
-    inventory = world.cluster.inventory
-    before = inventory.get(node.name)
-    for family, problem in inventory.update(node).items():
+    update = world.cluster.inventory.update(node)
+    for family, problem in update.problems.items():
         message = f"{family}: {problem}; the last good list of cards is kept"
         world.report(Problem("Node", node.name, "", node.uid, "RegistrationUnreadable", message))
     text = node.annotations.get(protocol.NODE_LOCK)
-    (world.cluster.busy.add if text else world.cluster.busy.discard)(node.name)
+    world.cluster.set_busy(node.name, locked=bool(text))
     world.lock_changed(node.name, text)
-    entry = inventory.get(node.name)
-    if before is None or entry is None or before.version != entry.version:
+    if update.changed:
         world.queue.wake()
 
 
@@ -41,5 +39,5 @@ def on_node_gone(world: World, name: str) -> None:
     """A node went, as an event or the periodic resync tells."""
     if world.cluster.inventory.remove(name):
         log.info("node %s is gone", name)
-    world.cluster.busy.discard(name)
+    world.cluster.set_busy(name, locked=False)
     world.node_removed(name)

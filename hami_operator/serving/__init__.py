@@ -1,0 +1,1 @@
+"""HTTP endpoints of the operator. They read state, they never decide."""

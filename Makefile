@@ -1,0 +1,48 @@
+# Every target does its own set-up; the second time it is cached and quick.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@echo "==> Python environment in $(VENV) (about a minute the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is %d.%d" % sys.version_info[:2])'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+.PHONY: demo
+demo: $(READY) ## A Kubernetes of its own, pods that share cards, a table of who holds what (KEEP=1 leaves it running)
+	@$(BIN)/hami-operator demo $(if $(KEEP),--keep)
+
+.PHONY: test
+test: $(READY) ## All tests, on a real API server where that matters
+	@$(BIN)/hami-operator sandbox prepare
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(READY) ## ruff, mypy --strict
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy
+
+.PHONY: bench
+bench: $(READY) ## Benchmarks: ratios measured in one run
+	@$(BIN)/hami-operator sandbox prepare
+	@$(BIN)/python -m tests.benchmarks
+
+.PHONY: lock
+lock: $(READY) ## Write requirements.lock anew from pyproject.toml
+	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-trusted-host --generate-hashes --allow-unsafe -o requirements.lock pyproject.toml
+
+.PHONY: clean
+clean: ## Remove the environment and everything that was built here
+	@if [ -x $(BIN)/hami-operator ]; then $(BIN)/hami-operator sandbox down --all || true; fi
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

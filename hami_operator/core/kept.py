@@ -1,0 +1,117 @@
+"""What every node answers to one shape of request, kept up to date: the best one and the reasons of the others.
+
+A change of one node costs one evaluation and a few logarithms; asking costs nothing when nothing changed, for pods
+that fit as for pods that fit nowhere.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .reasons import Reason, Refusal, Tally, unschedulable_text
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one node answers: a score, or refusals. ``busy``: its lock is held, so an equal node is preferred."""
+
+    score: float = 0.0
+    refusals: tuple[Refusal, ...] = ()
+    busy: bool = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether the node takes the pod."""
+        return not self.refusals
+
+
+#: (score with the sign of the policy, busy, node name): the least is the best
+_Rank = tuple[float, bool, str]
+
+
+@dataclass(slots=True)
+class Kept:
+    """The verdicts of one shape. ``sign`` is -1 where a high score is good (binpack), 1 where a low one is."""
+
+    sign: float
+    position: int = -1
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    fitting: int = 0
+    _heap: list[_Rank] = field(default_factory=list)
+    _reasons: dict[Reason, Tally] = field(default_factory=dict)
+    _sentence: str | None = None
+
+    def put(self, name: str, verdict: Verdict | None) -> None:
+        """Take over a node's new answer; None: the node is gone."""
+        before = self.verdicts.pop(name, None)
+        if before == verdict:
+            if verdict is not None:
+                self.verdicts[name] = verdict
+            return
+        self._sentence = None
+        if before is not None:
+            self.fitting -= before.fits
+            self._uncount(name, before.refusals)
+        if verdict is None:
+            return
+        self.verdicts[name] = verdict
+        self.fitting += verdict.fits
+        if verdict.fits:
+            self._push(self._rank(name, verdict))
+        self._count(name, verdict.refusals)
+
+    def best(self) -> str | None:
+        """The node to choose: by score, then one that is not busy, then by name."""
+        while self._heap:
+            rank = self._heap[0]
+            verdict = self.verdicts.get(rank[2])
+            if verdict is not None and verdict.fits and self._rank(rank[2], verdict) == rank:
+                return rank[2]
+            heapq.heappop(self._heap)
+        return None
+
+    def leading(self, count: int) -> list[tuple[str, float]]:
+        """The best nodes with their scores, best first."""
+        fits = (self._rank(name, verdict) for name, verdict in self.verdicts.items() if verdict.fits)
+        return [(name, score * self.sign) for score, _, name in heapq.nsmallest(count, fits)]
+
+    def sentence(self) -> str:
+        """Why nothing fits, as counts of nodes by reason."""
+        if self._sentence is None:
+            self._sentence = unschedulable_text(self._reasons, len(self.verdicts))
+        return self._sentence
+
+    def reasons(self) -> Mapping[Reason, int]:
+        """How many nodes refuse, by reason."""
+        return {reason: len(tally.nodes) for reason, tally in self._reasons.items()}
+
+    def _rank(self, name: str, verdict: Verdict) -> _Rank:
+        return (self.sign * verdict.score, verdict.busy, name)
+
+    def _push(self, rank: _Rank) -> None:
+        heapq.heappush(self._heap, rank)
+        if len(self._heap) > 4 * len(self.verdicts) + 64:
+            fits = (self._rank(name, verdict) for name, verdict in self.verdicts.items() if verdict.fits)
+            self._heap = list(fits)
+            heapq.heapify(self._heap)
+
+    def _count(self, name: str, refusals: Iterable[Refusal]) -> None:
+        for refusal in refusals:
+            tally = self._reasons.setdefault(refusal.reason, Tally())
+            if name not in tally:
+                insort(tally.nodes, name)
+            tally.details[refusal.detail] += 1
+
+    def _uncount(self, name: str, refusals: Iterable[Refusal]) -> None:
+        for refusal in refusals:
+            tally = self._reasons.get(refusal.reason)
+            if tally is None:
+                continue
+            if name in tally:
+                del tally.nodes[bisect_left(tally.nodes, name)]
+            tally.details[refusal.detail] -= 1
+            if not tally.nodes:
+                del self._reasons[refusal.reason]

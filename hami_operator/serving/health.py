@@ -1,0 +1,36 @@
+"""``/livez``: the event loop answers. ``/readyz``: all that decisions need is known. ``/metrics``: Prometheus text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+
+def application(registry: CollectorRegistry, missing: Callable[[], list[str]]) -> web.Application:
+    """The endpoints. ``missing`` names what is still waited for; a standby replica is ready too."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        waiting = missing()
+        if waiting:
+            return web.Response(status=503, text="".join(f"waiting for {name}\n" for name in waiting))
+        return web.Response(text="ok\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    return app
+
+
+async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
+    """Listen; the runner's ``cleanup`` ends it. Raises OSError when the address is taken."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner

@@ -1,0 +1,48 @@
+"""Our own metrics. Labels are bounded: results, reasons and outcomes, never names of pods, nodes or cards."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_FAST = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+_SLOW = (0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+class Telemetry:
+    """The operator's metrics in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.decisions = Counter("hami_operator_decisions", "Decisions by result.", ["result"], registry=self.registry)
+        self.decision_seconds = Histogram(
+            "hami_operator_decision_seconds", "Time of one decision.", buckets=_FAST, registry=self.registry
+        )
+        self.refusals = Counter(
+            "hami_operator_refusals", "Nodes that refused a pod, by reason.", ["reason"], registry=self.registry
+        )
+        self.binds = Counter("hami_operator_binds", "Bindings by outcome.", ["outcome"], registry=self.registry)
+        self.bind_seconds = Histogram(
+            "hami_operator_bind_seconds",
+            "Time from reserving to the outcome of the Binding.",
+            buckets=_SLOW,
+            registry=self.registry,
+        )
+        self.queue = Gauge("hami_operator_queue_pods", "Pending pods by state.", ["state"], registry=self.registry)
+        self.requests = Counter(
+            "hami_operator_api_requests",
+            "Requests to the API server; status 0 is no answer.",
+            ["method", "resource", "status"],
+            registry=self.registry,
+        )
+        self.resync_mended = Counter(
+            "hami_operator_resync_mended",
+            "Objects that the periodic resync had to put right.",
+            ["resource"],
+            registry=self.registry,
+        )
+        self.audit_differences = Gauge(
+            "hami_operator_audit_differences",
+            "Totals of the ledger that differ from a recount; anything but 0 is a bug.",
+            registry=self.registry,
+        )
+        self.leading = Gauge("hami_operator_leading", "1 while this replica decides.", registry=self.registry)
