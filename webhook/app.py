@@ -1,21 +1,21 @@
-"""The webhook's HTTP servers: reviews over TLS, and health and metrics in the clear on a port of their own.
+"""The webhook's HTTP applications: reviews (behind TLS), and health and metrics in the clear on a port of their own.
 
 Health is apart because it must be answered while there is no certificate yet, and says so.
 """
 
 from __future__ import annotations
 
-import asyncio
+import datetime
 import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from .configuration import PATH
 from .review import Judge, NoReview, answer
-from .tls import ServingCertificate
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 LARGEST_BODY = 4 << 20
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_RESULTS = ("mutated", "untouched", "refused", "malformed", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Metrics:
         return cls(
             registry,
             Counter("hami_webhook_reviews", "Admission reviews by result.", ["result"], registry=registry),
-            Histogram("hami_webhook_review_seconds", "Time to answer.", buckets=_BUCKETS, registry=registry),
+            Histogram("hami_webhook_review_seconds", "Time to answer a review.", buckets=_BUCKETS, registry=registry),
             Gauge(
                 "hami_webhook_certificate_not_after_seconds",
                 "Unix time at which the certificate being served expires; 0 while there is none.",
@@ -49,29 +50,32 @@ class Metrics:
             ),
         )
 
+    def text(self, not_after: datetime.datetime | None) -> bytes:
+        """The exposition; ``not_after`` is that of the certificate being served."""
+        self.not_after.set(not_after.timestamp() if not_after else 0)
+        return generate_latest(self.registry)
+
 
 @dataclass(slots=True)
 class Health:
-    """What the probes tell: a certificate is served, and the process is not about to stop."""
+    """What the probes tell: ``problem`` gives the text of what is wrong, empty when nothing is."""
 
-    certificate: ServingCertificate
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: Callable[[], str]
+    stopping: bool = False
 
     def trouble(self) -> str:
         """Why no call should be sent here; empty when ready."""
-        if self.stopping.is_set():
-            return "stopping"
-        return "" if self.certificate.loaded else self.certificate.problem
+        return "stopping" if self.stopping else self.problem()
 
 
 def review_app(judge: Judge, metrics: Metrics, health: Health) -> web.Application:
-    """The application behind TLS: ``POST /mutate``. While stopping, clients are told to leave after each answer."""
-    counts = {r: metrics.reviews.labels(r) for r in ("mutated", "untouched", "refused", "malformed", "failed")}
+    """``POST /mutate``. While stopping, clients are told to leave after each answer."""
+    counts = {result: metrics.reviews.labels(result) for result in _RESULTS}
 
     async def mutate(http: web.Request) -> web.Response:
         started = time.perf_counter()
         result, response = await _reply(http, judge)
-        if health.stopping.is_set():
+        if health.stopping:
             response.force_close()
         counts[result].inc()
         metrics.seconds.observe(time.perf_counter() - started)
@@ -96,8 +100,8 @@ async def _reply(http: web.Request, judge: Judge) -> tuple[str, web.Response]:
     return answered.result, web.Response(body=answered.body, content_type="application/json")
 
 
-def health_app(health: Health, metrics: Metrics) -> web.Application:
-    """The application in the clear: ``/livez``, ``/readyz``, ``/metrics``."""
+def health_app(health: Health, metrics_text: Callable[[], bytes]) -> web.Application:
+    """``GET /livez`` (the event loop answers), ``/readyz`` (with the reason when not), ``/metrics``."""
 
     async def livez(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -106,13 +110,11 @@ def health_app(health: Health, metrics: Metrics) -> web.Application:
         trouble = health.trouble()
         return web.Response(status=503 if trouble else 200, text=f"{trouble or 'ok'}\n")
 
-    async def exposition(_: web.Request) -> web.Response:
-        not_after = health.certificate.not_after
-        metrics.not_after.set(not_after.timestamp() if not_after else 0)
-        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=metrics_text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", exposition)
+    app.router.add_get("/metrics", metrics)
     return app

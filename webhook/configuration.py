@@ -6,8 +6,11 @@ nobody's way; a name that is missing there would let pods slip to the default sc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import yaml
 
 from hami_operator.core import protocol
 from hami_operator.core.model import Container
@@ -20,6 +23,24 @@ WEBHOOK = "pods.hami-operator.io"
 SERVICE = "hami-webhook"
 PATH = "/mutate"
 TIMEOUT_S = 5
+
+
+#: Stands above the printed object.
+HEADER = "# Printed by `hami-webhook configuration`: run it again after a change of resource names.\n"
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as literal blocks and repeated values in full, which people can read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """No anchors."""
+        return True
+
+
+Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
 
 
 def render(profiles: Sequence[Profile], namespace: str) -> dict[str, Any]:
@@ -59,30 +80,32 @@ def touches_every_pod(profiles: Iterable[Profile]) -> bool:
 
 def match_expression(profiles: Sequence[Profile]) -> str:
     """CEL: a container or init container names a managed resource, or the pod bears what only the scheduler writes."""
-    names = _literals(dict.fromkeys(name for profile in profiles for name in profile.names.all()))
-    keys = _literals(sorted(protocol.COMMON_WRITTEN_KEYS.union(*(profile.written_keys for profile in profiles))))
-    pattern = _literals([WRITTEN_PATTERN])[1:-1]
-    return "\n".join(
-        (
-            f"object.spec.containers.exists(c, {_asks('c', names)}) ||",
-            f"(has(object.spec.initContainers) && object.spec.initContainers.exists(c, {_asks('c', names)})) ||",
-            "(has(object.metadata.annotations) && object.metadata.annotations.exists(k,",
-            f"  k.startsWith('{protocol.OWN_PREFIX}') || k in {keys} || k.matches({pattern}))) ||",
-            f"(has(object.metadata.labels) && '{protocol.POD_NODE}' in object.metadata.labels)",
-        )
-    )
+    names = dict.fromkeys(name for profile in profiles for name in profile.names.all())
+    written = protocol.COMMON_WRITTEN_KEYS.union(*(profile.written_keys for profile in profiles))
+    keys = sorted(key for key in written if not _covered(key))
+    return f"""\
+[
+  has(object.spec.containers) && object.spec.containers != null ? object.spec.containers : [],
+  has(object.spec.initContainers) ? object.spec.initContainers : []
+].exists(containers, containers.exists(c, has(c.resources) && [
+  has(c.resources.limits) ? c.resources.limits : {{}},
+  has(c.resources.requests) ? c.resources.requests : {{}}
+].exists(amounts, amounts.exists(name, name in {_literals(names, indent=0)}))))
+|| (has(object.metadata.annotations) && object.metadata.annotations.exists(key,
+  key.startsWith({_literal(protocol.OWN_PREFIX)}) || key.matches({_literal(WRITTEN_PATTERN)})
+  || key in {_literals(keys, indent=2)}))
+|| (has(object.metadata.labels) && {_literal(protocol.POD_NODE)} in object.metadata.labels)"""
 
 
-def _asks(container: str, names: str) -> str:
-    resources = f"{container}.resources"
-    sections = (
-        f"(has({resources}.{section}) && {resources}.{section}.exists(r, r in {names}))"
-        for section in ("limits", "requests")
-    )
-    joined = " ||\n  ".join(sections)
-    return f"has({resources}) && (\n  {joined})"
+def _covered(key: str) -> bool:
+    return key.startswith(protocol.OWN_PREFIX) or re.fullmatch(WRITTEN_PATTERN, key) is not None
 
 
-def _literals(texts: Iterable[str]) -> str:
-    """A CEL list of string literals."""
-    return "[" + ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in texts) + "]"
+def _literals(texts: Iterable[str], indent: int) -> str:
+    """A CEL list of string literals, one a line."""
+    lines = "".join(f"{' ' * indent}  {_literal(text)},\n" for text in texts)
+    return f"[\n{lines.removesuffix(',' + chr(10))}\n{' ' * indent}]"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

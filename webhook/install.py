@@ -26,6 +26,7 @@ from .configuration import NAME, WEBHOOK
 log = logging.getLogger(__name__)
 
 SECRET = "hami-webhook-tls"
+CONFIGURATION_PATH = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{NAME}"
 
 Json = dict[str, Any]
 
@@ -67,13 +68,22 @@ def service_names(service: str, namespace: str) -> tuple[str, ...]:
     return service, f"{service}.{namespace}", full, f"{full}.cluster.local"
 
 
-async def ensure(api: Api, now: datetime.datetime, settings: Settings) -> bool:
-    """One step towards the right state; True when something was changed, so that another step may follow soon.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How one step ended. ``changed``: another step may follow soon; ``missing``: what is waited for, as a sentence."""
+
+    changed: bool
+    missing: str = ""
+
+
+async def ensure(api: Api, now: datetime.datetime, settings: Settings) -> Pass:
+    """One step towards the right state.
 
     Raises:
         KubeError: the API server could not be asked, or did not accept a write; to be tried again.
     """
-    secret, configuration = await _secret(api, settings), await _configuration(api)
+    secret = await _get(api, f"{_secrets_path(settings)}/{SECRET}")
+    configuration = await _get(api, CONFIGURATION_PATH)
     data = _decode(secret.get("data") or {})
     changed = renew(data, _published(configuration), settings.names, now, settings.lifetimes)
     if changed is not None:
@@ -83,29 +93,38 @@ async def ensure(api: Api, now: datetime.datetime, settings: Settings) -> bool:
         export(data, settings.export)
     operations = _publication(configuration, data[AUTHORITIES], settings.url)
     if operations:
-        await api.json_patch(_configuration_path(), operations)
+        await api.json_patch(CONFIGURATION_PATH, operations)
         log.info("CA bundle of %s updated", NAME)
-    return changed is not None or bool(operations)
+    missing = "" if _webhooks(configuration) else f"MutatingWebhookConfiguration {NAME} with {WEBHOOK} is not there"
+    return Pass(changed is not None or bool(operations), missing)
 
 
-async def maintain(
-    api: Api, settings: Settings, interval_s: float, told: Callable[[str], None], clock: Callable[[], datetime.datetime]
-) -> None:
+async def install(api: Api, settings: Settings) -> None:
+    """Call ``ensure`` until everything is right. Raises KubeError, also when the configuration is not there."""
+    while True:
+        done = await ensure(api, _now(), settings)
+        if done.missing:
+            raise KubeError(done.missing)
+        if not done.changed:
+            return
+
+
+async def maintain(api: Api, settings: Settings, interval_s: float, told: Callable[[str], None]) -> None:
     """Call ``ensure`` for ever. ``told`` hears the trouble of each pass, an empty text when there was none.
 
-    After a change the next pass comes once a new authority has settled, so a rotation goes on without delay.
+    After a change, and while there is trouble, the next pass comes as soon as a new authority would have settled.
     """
-    settle_s = settings.lifetimes.settle.total_seconds() + 1
+    soon_s = min(settings.lifetimes.settle.total_seconds() + 1, interval_s)
     while True:
-        wait, trouble = interval_s, ""
         try:
-            if await ensure(api, clock(), settings):
-                wait = min(settle_s, interval_s)
+            done = await ensure(api, _now(), settings)
+            trouble, wait_s = done.missing, soon_s if done.changed or done.missing else interval_s
         except KubeError as error:
-            trouble, wait = str(error), min(settle_s, interval_s)
-            log.warning("certificates not checked, tried again in %.0f s: %s", wait, error)
+            trouble, wait_s = str(error), soon_s
+        if trouble:
+            log.warning("looking again in %.0f s: %s", wait_s, trouble)
         told(trouble)
-        await asyncio.sleep(wait)
+        await asyncio.sleep(wait_s)
 
 
 def export(data: Mapping[str, bytes], folder: Path) -> None:
@@ -121,18 +140,11 @@ def export(data: Mapping[str, bytes], folder: Path) -> None:
         fresh.replace(target)
 
 
-async def _secret(api: Api, settings: Settings) -> Json:
+async def _get(api: Api, path: str) -> Json:
+    """The object, empty when it is not there."""
     try:
-        return await api.get(f"{_secrets_path(settings)}/{SECRET}")
+        return await api.get(path)
     except NotFound:
-        return {}
-
-
-async def _configuration(api: Api) -> Json:
-    try:
-        return await api.get(_configuration_path())
-    except NotFound:
-        log.warning("MutatingWebhookConfiguration %s is not there: its CA bundle waits for it", NAME)
         return {}
 
 
@@ -187,5 +199,5 @@ def _secrets_path(settings: Settings) -> str:
     return f"/api/v1/namespaces/{quote(settings.namespace, safe='')}/secrets"
 
 
-def _configuration_path() -> str:
-    return f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{NAME}"
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -36,7 +36,7 @@ _KEY_SHOWN = 80
 class Privileged(enum.StrEnum):
     """What becomes of a privileged container that asks for cards: it sees all of its node's, whatever its share."""
 
-    REFUSE = "refuse"
+    DENY = "deny"
     WARN = "warn"
 
 
@@ -186,7 +186,7 @@ def _check(
     for entry in asked:
         if entry.claimed and entry.container.privileged:
             text = f"{_named(entry, profiles)} and is privileged: it would see every card of its node"
-            if settings.privileged is Privileged.REFUSE:
+            if settings.privileged is Privileged.DENY:
                 raise InvalidRequest(f"{text}; allowed is securityContext.privileged false")
             warnings.append(text)
     return warnings

@@ -1,4 +1,4 @@
-"""The running webhook process: both servers, the certificate that follows its files, and an orderly end."""
+"""The running processes: their servers, the certificate that follows its files, and an orderly end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,21 +40,25 @@ class Running:
     port: int
     health_port: int
     health: Health
+    certificate: ServingCertificate
 
 
 @contextlib.asynccontextmanager
 async def running(listen: Listen, judge: Judge) -> AsyncIterator[Running]:
-    """Serve while the context lasts. Raises OSError when a port can't be had."""
+    """Serve reviews while the context lasts. Raises OSError when a port can't be had."""
     certificate = ServingCertificate(listen.certificates)
     with contextlib.suppress(CertificateError):
         certificate.refresh()
-    health, metrics = Health(certificate), Metrics.create()
+    metrics = Metrics.create()
+    health = Health(lambda: certificate.problem)
     async with contextlib.AsyncExitStack() as stack:
-        health_port = await _listen(stack, health_app(health, metrics), listen, certificate=None)
-        port = await _listen(stack, review_app(judge, metrics, health), listen, certificate=certificate)
+        health_server = health_app(health, lambda: metrics.text(certificate.not_after))
+        health_port = await stack.enter_async_context(listening(health_server, listen.host, listen.health_port))
+        reviews = review_app(judge, metrics, health)
+        port = await stack.enter_async_context(listening(reviews, listen.host, listen.port, certificate.context))
         follower = asyncio.create_task(certificate.follow(FOLLOW_S))
         stack.callback(follower.cancel)
-        yield Running(port, health_port, health)
+        yield Running(port, health_port, health, certificate)
 
 
 async def serve(listen: Listen, judge: Judge, drain_s: float) -> None:
@@ -61,28 +66,35 @@ async def serve(listen: Listen, judge: Judge, drain_s: float) -> None:
 
     An endpoint leaves its Service some time after the pod was told to stop; calls that come until then are answered.
     """
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_signal()
     async with running(listen, judge) as servers:
         log.info("reviews on port %d, health and metrics on port %d", servers.port, servers.health_port)
         await stop.wait()
-        servers.health.stopping.set()
+        servers.health.stopping = True
         log.info("stopping in %.0f s", drain_s)
         stop.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), drain_s)
 
 
-async def _listen(
-    stack: contextlib.AsyncExitStack, app: web.Application, listen: Listen, *, certificate: ServingCertificate | None
-) -> int:
-    """Serve ``app``, over TLS when there is a certificate; the port it got."""
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve ``app`` while the context lasts; the port it got. Raises OSError when the port can't be had."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    wanted = listen.health_port if certificate is None else listen.port
-    site = web.TCPSite(runner, listen.host, wanted, ssl_context=certificate.context if certificate else None)
-    await site.start()
-    port: int = runner.addresses[0][1]
-    return port
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        got: int = runner.addresses[0][1]
+        yield got
+    finally:
+        await runner.cleanup()

@@ -22,6 +22,8 @@ class CertificateError(Exception):
 class ServingCertificate:
     """A server TLS context whose certificate follows the files ``tls.crt`` and ``tls.key`` of one folder.
 
+    ``problem`` says why nothing is served yet; it is empty from the first certificate on.
+
     Each new handshake gets the newest pair that could be loaded whole; a pair that can't be (half written, key and
     certificate of different times) leaves the last good one in place. Connections that stand are not disturbed.
     """
@@ -31,14 +33,9 @@ class ServingCertificate:
         self._current: ssl.SSLContext | None = None
         self._seen: tuple[bytes, bytes] | None = None
         self.not_after: datetime.datetime | None = None
-        self.problem = f"{folder / CERTIFICATE} was not read yet"
+        self.problem = "no certificate was looked for yet"
         self.context = _server_context()
         self.context.sni_callback = self._hand_over
-
-    @property
-    def loaded(self) -> bool:
-        """Whether a certificate is being served."""
-        return self._current is not None
 
     def refresh(self) -> bool:
         """Look at the files once; True when another certificate is served from now on.
@@ -54,8 +51,10 @@ class ServingCertificate:
             context.load_cert_chain(self._folder / CERTIFICATE, self._folder / KEY)
             certificate = x509.load_pem_x509_certificate(pair[0])
         except (OSError, ValueError) as error:
-            self.problem = f"no certificate could be loaded from {self._folder}: {error}"
-            raise CertificateError(self.problem) from error
+            problem = f"no certificate could be loaded from {self._folder}: {error}"
+            if self._current is None:
+                self.problem = problem
+            raise CertificateError(problem) from error
         self._current, self._seen, self.problem = context, pair, ""
         self.not_after = certificate.not_valid_after_utc
         return True
