@@ -1,0 +1,90 @@
+"""Making sure that an old Binding can't land any more, and learning where its pod stands.
+
+A Binding carries the pod's resourceVersion as a precondition. So after any later write to the pod either the Binding
+has landed before it, and the answer shows a nodeName, or it never will.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from hami_operator.core.model import PodKey
+from hami_operator.core.protocol import EPOCH
+
+from . import paths
+from .backoff import until_answered
+from .client import Client, Json
+from .errors import NotFound, Refused, Unanswered
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PodAbsent:
+    """The pod is gone, or its name belongs to another pod now."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodUnbound:
+    """The pod has no node. ``pod`` is the object as answered, ``deleting`` whether it is being deleted."""
+
+    pod: Json
+    deleting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PodOnNode:
+    """The pod is bound to ``node``. ``pod`` is the object as answered."""
+
+    pod: Json
+    node: str
+
+
+Standing = PodAbsent | PodUnbound | PodOnNode
+
+
+def standing(key: PodKey, pod: Json) -> Standing:
+    """Where the pod ``key`` stands, by an object of its name."""
+    metadata = pod.get("metadata") or {}
+    if metadata.get("uid") != key.uid:
+        return PodAbsent()
+    node = (pod.get("spec") or {}).get("nodeName")
+    return PodOnNode(pod, node) if node else PodUnbound(pod, metadata.get("deletionTimestamp") is not None)
+
+
+async def look(client: Client, key: PodKey) -> Standing:
+    """Where the pod stands now (a consistent read). Raises KubeError, but never NotFound."""
+    try:
+        return standing(key, await client.get(paths.pod(key.namespace, key.name)))
+    except NotFound:
+        return PodAbsent()
+
+
+async def fence(client: Client, key: PodKey, binding_version: str = "") -> Standing:
+    """Write a unique epoch to the pod and tell where it stands. Tries until there is a definite answer.
+
+    ``binding_version`` is the resourceVersion the doubtful Binding carries, where it is known: a pod that refuses the
+    write is fenced all the same once its version is another one.
+
+    Raises:
+        NotLeading: the lease was lost; the next leader fences.
+    """
+    return await until_answered(lambda: _fence_once(client, key, binding_version))
+
+
+async def _fence_once(client: Client, key: PodKey, binding_version: str) -> Standing:
+    mark = {"metadata": {"uid": key.uid, "annotations": {EPOCH: secrets.token_hex(8)}}}
+    try:
+        return standing(key, await client.merge_patch(paths.pod(key.namespace, key.name), mark))
+    except NotFound:
+        return PodAbsent()
+    except Refused as refused:
+        found = await look(client, key)
+        if isinstance(found, PodUnbound) and found.pod["metadata"]["resourceVersion"] == (
+            binding_version or found.pod["metadata"]["resourceVersion"]
+        ):
+            log.warning("pod %s can't be fenced yet: %s", key, refused)
+            raise Unanswered(f"pod {key} can't be fenced: {refused}") from refused
+        return found

@@ -1,0 +1,341 @@
+"""The node lock ``hami.io/mutex.lock``: which pod the node's device plugin serves next.
+
+The lock is taken and released by JSON patch with a ``test`` on that key alone, so other writers of the node never
+interfere. Pods that want the same node wait in a queue; only the first looks at the lock, and it is woken by news of
+the node, not by a clock. The wire format is HAMi's (v2.7.0 pkg/util/nodelock/nodelock.go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import math
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from hami_operator.core.model import Node, PodKey
+from hami_operator.core.protocol import Lock, format_lock
+
+from . import paths
+from .backoff import delays, until_answered
+from .client import METADATA_ONLY, Client, Json
+from .errors import Conflict, Invalid, KubeError, NotFound, NotLeading, Unanswered
+from .fence import PodOnNode, fence
+from .lockbook import UNKNOWN, LockBook, LockState, Waiter
+from .takeover import Holder, Take, Wait, judge, read_holder
+
+log = logging.getLogger(__name__)
+
+
+class Turn(enum.Enum):
+    """How waiting for a node lock ended."""
+
+    TAKEN = "taken"
+    BUSY = "busy"
+    ABANDONED = "abandoned"
+    NODE_GONE = "node gone"
+
+
+@dataclass(frozen=True, slots=True)
+class LockSettings:
+    """``timeout_s``: age at which a lock expires. ``poll_s``: how soon missed news of a node is noticed."""
+
+    scheduler_name: str = "hami-scheduler"
+    timeout_s: float = 300.0
+    poll_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LockNews:
+    """Something to tell about a lock: ``pod`` begins to wait for ``node``, or takes its lock by force (``forced``)."""
+
+    node: str
+    pod: PodKey
+    text: str
+    forced: bool
+
+
+def _silent(_: LockNews) -> None:
+    return
+
+
+class NodeLocks:
+    """All node locks. Feed it with ``node_seen``, ``node_gone`` and ``pod_ended``; none of them waits.
+
+    ``in_hand`` holds the uids of the pods that are being bound; the binder keeps it.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: LockSettings = LockSettings(),
+        tell: Callable[[LockNews], None] = _silent,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.in_hand: set[str] = set()
+        self._client = client
+        self._settings = settings
+        self._tell = tell
+        self._clock = clock
+        self._book = LockBook()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- news ----------------------------------------------------------------------------------------------------
+
+    def node_seen(self, node: Node) -> None:
+        """A node as a watch or list has it; older news than what we know is ignored."""
+        self._book.learn(node.name, node.annotations, node.resource_version, self._clock())
+
+    def node_gone(self, name: str) -> None:
+        """The node was deleted: whoever waits for it finds out."""
+        self._book.forget(name)
+
+    def pod_ended(self, pod: PodKey) -> None:
+        """The pod is gone or terminal, or its plugin failed it: a lock that it still holds is released."""
+        for state in self._book.locked():
+            if state.may_be_of(pod):
+                self._spawn(self._clear(state))
+
+    def abandon(self, uid: str) -> None:
+        """The pod needs no lock any more: ``take`` returns ABANDONED if it is still waiting."""
+        for state in self._book.queues():
+            for waiter in state.queue:
+                if waiter.pod.uid == uid:
+                    waiter.abandoned = True
+                    waiter.wake.set()
+
+    def busy(self, node: str) -> bool:
+        """Whether the node is locked or waited for, as far as we know."""
+        return self._book.busy(node)
+
+    def waiting(self) -> dict[str, int]:
+        """How many pods wait, by node; nodes without waiters are left out."""
+        return {state.node: len(state.queue) for state in self._book.queues()}
+
+    def busy_text(self, node: str) -> str:
+        """HAMi's sentence: ``node n1 has been locked within 5m0s``."""
+        return f"node {node} has been locked within {go_duration(self._settings.timeout_s)}"
+
+    # -- taking --------------------------------------------------------------------------------------------------
+
+    async def take(self, node: str, pod: PodKey, patience_s: float) -> Turn:
+        """Take the lock of ``node`` for ``pod``, waiting for at most ``patience_s`` seconds (inf: for ever).
+
+        Re-entrant for the same pod: the time is refreshed.
+
+        Raises:
+            Refused: we are not allowed to patch the node.
+            NotLeading: the lease was lost.
+        """
+        state, waiter = self._book.state(node), Waiter(pod)
+        state.queue.append(waiter)
+        turn = Turn.ABANDONED
+        try:
+            turn = await self._wait_turn(state, waiter, patience_s)
+        finally:
+            state.queue.remove(waiter)
+            state.wake_first()
+        if turn is Turn.NODE_GONE:
+            self._book.forget(node)
+        elif turn is not Turn.TAKEN and waiter.unsure:
+            await self.release(node, pod)
+        return turn
+
+    async def _wait_turn(self, state: LockState, waiter: Waiter, patience_s: float) -> Turn:
+        deadline = time.monotonic() + patience_s
+        told, pauses = False, delays()
+        while not waiter.abandoned:
+            waiter.wake.clear()
+            pause = math.inf
+            if state.queue[0] is waiter:
+                try:
+                    verdict = await self._attempt(state, waiter.pod)
+                except NotFound:
+                    return Turn.NODE_GONE
+                except Unanswered as error:
+                    waiter.unsure, verdict = True, Wait(max(next(pauses), error.retry_after))
+                    state.doubt()
+                if verdict is None:
+                    return Turn.TAKEN
+                pause = min(verdict.seconds, self._settings.poll_s)
+            if not told and pause > 0:
+                told = True
+                self._tell(LockNews(state.node, waiter.pod, self.busy_text(state.node), forced=False))
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return Turn.BUSY
+            if not await _woken(waiter.wake, min(pause, left)):
+                state.doubt()
+        return Turn.ABANDONED
+
+    async def _attempt(self, state: LockState, pod: PodKey) -> Wait | None:
+        """One try of the first in the queue; None when the lock is taken. Raises KubeError."""
+        if state.version == UNKNOWN:
+            await self._look(state)
+        if state.value is not None:
+            verdict = await self._judge(state, pod)
+            if isinstance(verdict, Wait):
+                return verdict
+            if verdict.fence and not await self._fence_holder(state):
+                return Wait(0)
+            if verdict.warn:
+                text = f"node {state.node}: the lock {state.value!r} is taken by force: {verdict.holder.value}"
+                self._tell(LockNews(state.node, pod, text, forced=True))
+        if not await self._swap(state, format_lock(self._clock(), pod.namespace, pod.name)):
+            return Wait(0)
+        state.holder = pod
+        return None
+
+    async def _judge(self, state: LockState, requester: PodKey | None) -> Take | Wait:
+        """Whether the lock that stands may be taken (by ``requester``; None: only removed)."""
+        lock, now = state.lock, self._clock()
+        if lock is None:
+            return judge(Holder.UNREADABLE, 0.0, self._settings.timeout_s)
+        # A holder whose clock is ahead must not hold for ever: what stands still since we saw it ages by our clock.
+        age = max(now - lock.taken, now - state.since)
+        if not lock.name:
+            return judge(Holder.UNNAMED, age, self._settings.timeout_s)
+        if requester is not None:
+            if lock.held_by(requester.namespace, requester.name):
+                # Names are unique: it is this pod's own lock, or that of a namesake which is gone.
+                return Take(Holder.GONE)
+            if state.holder is not None and age < self._settings.poll_s:
+                return Wait(self._settings.poll_s - age)
+        pod = await self._get_holder(lock)
+        holder = read_holder(pod, state.node, self._settings.scheduler_name, self.in_hand)
+        return judge(holder, age, self._settings.timeout_s)
+
+    async def _get_holder(self, lock: Lock) -> Json | None:
+        try:
+            return await self._client.get(paths.pod(lock.namespace, lock.name))
+        except NotFound:
+            return None
+
+    async def _fence_holder(self, state: LockState) -> bool:
+        """Whether the holder, a loose pod of ours, is still not on this node once its old Binding can't land."""
+        lock = state.lock
+        pod = await self._get_holder(lock) if lock else None
+        if lock is None or pod is None:
+            return True
+        key = PodKey(lock.namespace, lock.name, str(pod["metadata"]["uid"]))
+        if key.uid in self.in_hand:
+            return False
+        found = await fence(self._client, key)
+        return not (isinstance(found, PodOnNode) and found.node == state.node)
+
+    # -- releasing -----------------------------------------------------------------------------------------------
+
+    async def release(self, node: str, pod: PodKey) -> None:
+        """Release the lock of ``node`` if exactly this pod holds it. Tries until there is a definite answer.
+
+        Raises:
+            Refused: we are not allowed to patch the node.
+            NotLeading: the lease was lost; the next leader takes the lock over.
+        """
+        state = self._book.state(node)
+        if state.holder != pod:
+            state.doubt()
+        with contextlib.suppress(NotFound):
+            await until_answered(lambda: self._release(node, pod))
+
+    async def _release(self, node: str, pod: PodKey) -> None:
+        while True:
+            state = self._book.state(node)  # by name: a node that is re-created meanwhile has a new one
+            if state.version == UNKNOWN:
+                await self._look(state)
+            if not state.may_be_of(pod) or await self._swap(state, None):
+                return
+
+    async def sweep(self) -> None:
+        """Remove every lock that a waiter could take over at once. For a new leader, and at each resync.
+
+        Raises:
+            KubeError: see ``release``.
+        """
+        for state in self._book.locked():
+            await self._clear(state)
+
+    async def _clear(self, state: LockState) -> None:
+        """Remove the node's lock if it may be taken and nobody waits (a waiter takes it instead)."""
+        if state.queue:
+            state.holder = None
+            state.wake_first()
+            return
+        with contextlib.suppress(NotFound):
+            await until_answered(lambda: self._clear_once(state))
+
+    async def _clear_once(self, state: LockState) -> None:
+        value = state.value
+        if value is None:
+            return
+        verdict = await self._judge(state, None)
+        if isinstance(verdict, Wait) or (verdict.fence and not await self._fence_holder(state)):
+            return
+        if state.value == value and await self._swap(state, None):
+            log.info("node %s: lock %r removed: %s", state.node, value, verdict.holder.value)
+
+    # -- the annotation ------------------------------------------------------------------------------------------
+
+    async def _swap(self, state: LockState, value: str | None) -> bool:
+        """Compare-and-set from ``state.value`` to ``value`` (None: no lock); False when the lock was another one."""
+        operations = state.operations(value)
+        try:
+            answer = await self._client.json_patch(paths.node(state.node), operations, METADATA_ONLY)
+        except (Invalid, Conflict) as error:
+            if isinstance(error, Invalid) and not error.test_failed:
+                raise
+            state.doubt()
+            await self._look(state)
+            return False
+        self._learn(state, answer)
+        return True
+
+    async def _look(self, state: LockState) -> None:
+        self._learn(state, await self._client.get(paths.node(state.node), accept=METADATA_ONLY))
+
+    def _learn(self, state: LockState, answer: Json) -> None:
+        metadata = answer["metadata"]
+        self._book.learn(state.node, metadata.get("annotations") or {}, metadata["resourceVersion"], self._clock())
+
+    # -- background ----------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(_quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Stop the work that news has started."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def go_duration(seconds: float) -> str:
+    """Whole seconds as Go prints a duration: ``45s``, ``5m0s``, ``1h0m0s``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+async def _woken(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait for the event; False when the time is over first."""
+    try:
+        await asyncio.wait_for(event.wait(), None if math.isinf(timeout_s) else timeout_s)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    """Work nobody waits for: what goes wrong is logged; the next sweep tries again."""
+    try:
+        await work
+    except NotLeading:
+        return
+    except KubeError as error:
+        log.warning("a node lock could not be released: %s", error)

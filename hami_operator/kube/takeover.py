@@ -1,0 +1,87 @@
+"""When a node lock may be taken from its holder. Pure: states in, verdict out.
+
+Right behaviour of HAMi v2.7.0 pkg/util/nodelock/nodelock.go, which waits for a dead holder until the timeout, is stuck
+for ever on a text it can't read, and takes an expired lock from a pod that still waits for its cards.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from hami_operator.core.protocol import BIND_PHASE, Phase
+
+TERMINAL = frozenset({"Succeeded", "Failed"})
+
+
+class Holder(enum.Enum):
+    """Where the pod that a lock names stands."""
+
+    UNREADABLE = "the lock's text can't be read"
+    UNNAMED = "the lock names no pod"
+    GONE = "the pod is gone"
+    TERMINAL = "the pod has ended"
+    FAILED = "the device plugin failed the pod"
+    ELSEWHERE = "the pod is bound to another node"
+    LOOSE = "the pod is ours, unbound, and nobody is binding it"
+    IN_HAND = "we are binding the pod"
+    ALLOCATING = "the pod waits for its cards"
+    OTHER = "the pod does not wait for cards"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not yet. ``seconds`` until the passing of time alone may change that (inf: never)."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """The lock may be taken. ``fence`` first, if the holder's Binding may be under way; ``warn`` if it is by force."""
+
+    holder: Holder
+    fence: bool = False
+    warn: bool = False
+
+
+_AT_ONCE = frozenset({Holder.UNREADABLE, Holder.GONE, Holder.TERMINAL, Holder.FAILED, Holder.ELSEWHERE, Holder.LOOSE})
+
+
+def judge(holder: Holder, age_s: float, timeout_s: float) -> Take | Wait:
+    """Whether a lock that is ``age_s`` seconds old may be taken from ``holder``."""
+    if holder in _AT_ONCE:
+        return Take(holder, fence=holder is Holder.LOOSE, warn=holder is Holder.UNREADABLE)
+    if holder is Holder.IN_HAND:
+        return Wait(math.inf)
+    if age_s >= 2 * timeout_s:
+        return Take(holder, warn=True)
+    if holder is Holder.ALLOCATING:
+        return Wait(2 * timeout_s - age_s)
+    return Take(holder) if age_s >= timeout_s else Wait(timeout_s - age_s)
+
+
+def read_holder(pod: Mapping[str, Any] | None, node: str, scheduler_name: str, in_hand: Set[str]) -> Holder:
+    """The state of the pod object that the lock of ``node`` names; None: there is no such pod.
+
+    ``in_hand`` are the uids of the pods that we are binding.
+    """
+    if pod is None:
+        return Holder.GONE
+    metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
+    if (pod.get("status") or {}).get("phase") in TERMINAL:
+        return Holder.TERMINAL
+    phase = (metadata.get("annotations") or {}).get(BIND_PHASE)
+    if phase == Phase.FAILED:
+        return Holder.FAILED
+    if metadata.get("uid") in in_hand:
+        return Holder.IN_HAND
+    if not spec.get("nodeName"):
+        if spec.get("schedulerName") == scheduler_name:
+            return Holder.LOOSE
+    elif spec["nodeName"] != node:
+        return Holder.ELSEWHERE
+    return Holder.ALLOCATING if phase == Phase.ALLOCATING else Holder.OTHER
