@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from hami_operator.core.model import PodKey
+from hami_operator.core.model import Node, PodKey
 from hami_operator.core.schedule import Cluster
 from hami_operator.queue import Queue
 
@@ -22,19 +23,24 @@ class Problem:
     message: str
 
 
+def _ignore(_: Any) -> None:
+    return
+
+
 @dataclass(slots=True)
 class World:
     """The cluster as we know it, the pending pods, and whom to tell.
 
-    ``now`` is the clock (unix seconds); ``report`` takes problems; ``lock_changed`` is told a node's lock text (None:
-    no lock) with every news of that node; ``pod_changed`` is told a pod whose state could free a lock.
+    ``now`` is the clock (unix seconds); ``report`` takes problems. ``node_seen`` and ``node_gone`` are told every news
+    of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more.
     """
 
     scheduler_name: str
     cluster: Cluster
     queue: Queue
     now: Callable[[], float]
-    report: Callable[[Problem], None]
-    lock_changed: Callable[[str, str | None], None] = lambda node, text: None
-    node_removed: Callable[[str], None] = lambda node: None
-    holder_changed: Callable[[PodKey], None] = lambda key: None
+    report: Callable[[Problem], None] = _ignore
+    node_seen: Callable[[Node], None] = _ignore
+    node_gone: Callable[[str], None] = _ignore
+    pod_ended: Callable[[PodKey], None] = _ignore
+    pod_left: Callable[[str], None] = _ignore

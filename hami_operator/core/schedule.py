@@ -66,6 +66,10 @@ class Cluster:
             self.failing.pop((node, family), None)
         self.journal.note(node)
 
+    def forget_answers(self) -> None:
+        """Ask every node anew at the next decision."""
+        self._shapes.clear()
+
     def kept(self, shape: object, sign: float) -> Kept:
         """The verdicts of one shape, as old as they may be."""
         kept = self._shapes.pop(shape, None) or Kept(sign)

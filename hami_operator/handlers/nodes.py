@@ -30,7 +30,7 @@ def on_node_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
         world.report(Problem("Node", node.name, "", node.uid, "RegistrationUnreadable", message))
     text = node.annotations.get(protocol.NODE_LOCK)
     world.cluster.set_busy(node.name, locked=bool(text))
-    world.lock_changed(node.name, text)
+    world.node_seen(node)
     if update.changed:
         world.queue.wake()
 
@@ -40,4 +40,4 @@ def on_node_gone(world: World, name: str) -> None:
     if world.cluster.inventory.remove(name):
         log.info("node %s is gone", name)
     world.cluster.set_busy(name, locked=False)
-    world.node_removed(name)
+    world.node_gone(name)

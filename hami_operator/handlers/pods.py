@@ -9,7 +9,7 @@ from typing import Any
 from hami_operator.core import protocol
 from hami_operator.core.errors import ObjectError
 from hami_operator.core.ledger import Change
-from hami_operator.core.model import Pod
+from hami_operator.core.model import Pod, PodKey
 from hami_operator.core.objects import read_pod
 from hami_operator.world import Problem, World
 
@@ -24,8 +24,7 @@ def on_pod_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
         log.warning("pod not read: %s", error)
         return
     if gone:
-        on_pod_gone(world, pod.key.uid)
-        world.holder_changed(pod.key)
+        on_pod_gone(world, pod.key)
         return
     change = world.cluster.ledger.observe(pod, world.now())
     if change.stale:
@@ -33,18 +32,25 @@ def on_pod_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
     if is_pending(pod, world.scheduler_name):
         world.queue.put(pod)
     else:
-        world.queue.remove(pod.key.uid)
+        _leave(world, pod.key.uid)
     _follow(world, pod, change)
     if pod.terminal or pod.annotations.get(protocol.BIND_PHASE) == protocol.Phase.FAILED:
-        world.holder_changed(pod.key)
+        world.pod_ended(pod.key)
 
 
-def on_pod_gone(world: World, uid: str) -> None:
+def on_pod_gone(world: World, key: PodKey) -> None:
     """A pod went, as an event or the periodic resync tells."""
-    change = world.cluster.ledger.gone(uid, world.now())
-    world.queue.remove(uid)
+    change = world.cluster.ledger.gone(key.uid, world.now())
+    _leave(world, key.uid)
+    world.pod_ended(key)
     if change.freed:
         world.queue.wake()
+
+
+def _leave(world: World, uid: str) -> None:
+    if uid in world.queue:
+        world.queue.remove(uid)
+        world.pod_left(uid)
 
 
 def is_pending(pod: Pod, scheduler_name: str) -> bool:

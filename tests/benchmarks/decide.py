@@ -1,0 +1,69 @@
+"""The cost of one decision: against reading the pod, against a rebuild from nothing, and as the cluster grows."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+
+from hami_operator.core.schedule import Cluster, Placement, schedule
+
+from .harness import Bench, Row, alternate, seconds_per_call
+from .worlds import cluster, pod, pod_text
+
+CALLS = 300
+
+
+def warm(world: Cluster) -> Callable[[], float]:
+    """Seconds of a decision and its reservation, undone again, over pods of eight shapes that are all known."""
+    pods = itertools.cycle([pod(index, gpumem=3000 + index % 8 * 500) for index in range(64)])
+
+    def decide() -> None:
+        one = next(pods)
+        decision = schedule(one, world, 0.0)
+        assert isinstance(decision, Placement)
+        world.ledger.assume(one, decision.node, decision.allocation)
+        world.ledger.forget(one.key.uid)
+
+    for _ in range(64):
+        decide()
+    return lambda: seconds_per_call(decide, CALLS)
+
+
+def from_nothing(world: Cluster) -> Callable[[], float]:
+    """Seconds of a decision that recounts the ledger and asks every node."""
+    one = pod(1)
+
+    def decide() -> None:
+        world.forget_answers()
+        assert not world.ledger.audit()
+        assert isinstance(schedule(one, world, 0.0), Placement)
+
+    return lambda: seconds_per_call(decide, 1)
+
+
+def run() -> Iterator[Row]:
+    thousand = cluster(1000, 20_000)
+    text = pod_text(1)
+    arms = {"decide": warm(thousand), "json.loads": lambda: seconds_per_call(lambda: json.loads(text), CALLS)}
+    medians = alternate(arms)
+    what = "warm decision, 1 000 nodes x 8 cards, 20 000 pods, over json.loads of the pod"
+    yield Row("decide-1k", what, medians["decide"] / medians["json.loads"], medians, 7, 5, 0.5)
+
+    medians = alternate({"decide": arms["decide"], "rebuild": from_nothing(thousand)}, 5)
+    what = "full-rebuild reference over warm decision, same world"
+    ratio = medians["rebuild"] / medians["decide"]
+    yield Row("decide-oracle", what, ratio, medians, 5, 500, 2000, more_is_better=True)
+
+    sizes = {"5000": warm(cluster(5000, 20_000)), "500": warm(cluster(500, 2_000))}
+    medians = alternate(sizes)
+    what = "warm decision at 5 000 nodes over 500 nodes"
+    yield Row("decide-growth", what, medians["5000"] / medians["500"], medians, 7, 12, 1.6)
+
+    crowds = {"many": warm(cluster(500, 20_000)), "few": warm(cluster(500, 2_000))}
+    medians = alternate(crowds)
+    what = "warm decision with ten times the pods, same nodes"
+    yield Row("decide-pods", what, medians["many"] / medians["few"], medians, 7, 1.2, 1.05)
+
+
+BENCH = Bench("decide", run)
