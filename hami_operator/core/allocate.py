@@ -7,6 +7,7 @@ seen by the next container. An init container gives its cards back to the pod; a
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,12 +59,19 @@ class Room:
     memory_mib: int | None = None
     cores: int | None = None
 
-    def holds(self, amounts: Amounts) -> bool:
-        """Whether these amounts fit."""
-        return all(limit is None or asked <= limit for limit, asked in zip(self._limits(), amounts, strict=True))
+    def holds(self, states: Sequence[CardState], taken: _Taken) -> bool:
+        """Whether the pod's charge fits when ``taken`` is added to what it was given already."""
+        if self is NO_LIMIT:
+            return True
+        limits = (self.slots, self.memory_mib, self.cores)
+        charged = _charged(states, taken)
+        return all(limit is None or asked <= limit for limit, asked in zip(limits, charged, strict=True))
 
-    def _limits(self) -> tuple[int | None, int | None, int | None]:
-        return self.slots, self.memory_mib, self.cores
+
+#: The room of a namespace without quotas.
+NO_LIMIT = Room()
+
+_Taken = list[tuple[CardState, Charge]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ def allocate(pod: Pod, demand: Demand, offer: Offer, rooms: Mapping[str, Room]) 
                     offer.entry.node,
                     offer.entry.cordoned,
                 )
-                taken = _take(context, states[key], rooms.get(key, Room()))
+                taken = _take(context, states[key], rooms.get(key, NO_LIMIT))
                 if isinstance(taken, tuple):
                     return taken
                 shares = tuple(_grant(context, kind, state, charge) for state, charge in taken)
@@ -154,8 +162,6 @@ def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: C
 
 
 # -- one request -------------------------------------------------------------------------------------------------
-
-_Taken = list[tuple[CardState, Charge]]
 
 
 def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Taken | tuple[Refusal, ...]:
@@ -194,11 +200,11 @@ def _passing(
 ) -> _Taken:
     """The cards that pass every check, in order. A greedy request stops as soon as it has enough."""
     passed: _Taken = []
-    stop_early = context.profile.hooks.chooser(context) is None and room == Room()
+    stop_early = context.profile.hooks.chooser(context) is None and room is NO_LIMIT
     for state in group:
         charge = context.profile.hooks.charge(context, state.device)
         reason = _refuse(context, state, charge)
-        if reason is None and not room.holds(_charged(states, [(state, charge)])):
+        if reason is None and not room.holds(states, [(state, charge)]):
             reason = Reason.RESOURCE_QUOTA_NOT_FIT
         if reason is not None:
             counts[reason] += 1
@@ -223,10 +229,10 @@ def _choose(context: FitContext, passed: _Taken, room: Room, states: Sequence[Ca
             return None
         charges = {state.device.uuid: charge for state, charge in passed}
         taken = [(state, charges[state.device.uuid]) for state in chosen]
-    if room.holds(_charged(states, taken)):
+    if room.holds(states, taken):
         return taken
     cheapest = sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted]
-    return cheapest if room.holds(_charged(states, cheapest)) else None
+    return cheapest if room.holds(states, cheapest) else None
 
 
 def _charged(states: Sequence[CardState], taken: _Taken) -> Amounts:
@@ -247,11 +253,17 @@ def _charged(states: Sequence[CardState], taken: _Taken) -> Amounts:
 
 def _refuse(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
     """The reason of the first check that fails, or None."""
-    for check in context.profile.checks:
-        reason = _CHECKS[check](context, state, charge)
+    for check in _checks(context.profile):
+        reason = check(context, state, charge)
         if reason is not None:
             return reason
     return None
+
+
+@functools.cache
+def _checks(profile: Profile) -> tuple[_CardCheck, ...]:
+    """The profile's checks as functions, in its order."""
+    return tuple(_CHECKS[check] for check in profile.checks)
 
 
 def _health(context: FitContext, state: CardState, charge: Charge) -> Reason | None:
@@ -317,7 +329,9 @@ def _predicate(context: FitContext, state: CardState, charge: Charge) -> Reason 
     return context.profile.hooks.predicate(context, state)
 
 
-_CHECKS: Mapping[Check, Callable[[FitContext, CardState, Charge], Reason | None]] = {
+_CardCheck = Callable[[FitContext, CardState, Charge], Reason | None]
+
+_CHECKS: Mapping[Check, _CardCheck] = {
     Check.HEALTH: _health,
     Check.CORDON: _cordon,
     Check.TYPE: _type,

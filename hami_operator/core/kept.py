@@ -11,7 +11,12 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from .allocate import Demand
+from .model import Allocation
 from .reasons import Reason, Refusal, Tally, unschedulable_text
+
+#: Allocations that are kept beside the verdicts, the newest: a node that has just changed is often the best again.
+ALLOCATIONS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,27 @@ _Rank = tuple[float, bool, str]
 
 @dataclass(slots=True)
 class Kept:
-    """The verdicts of one shape. ``sign`` is -1 where a high score is good (binpack), 1 where a low one is."""
+    """The verdicts of one shape, up to a position of the journal."""
 
-    sign: float
+    demand: Demand
     position: int = -1
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    allocations: dict[str, Allocation] = field(default_factory=dict)
     fitting: int = 0
     _heap: list[_Rank] = field(default_factory=list)
     _reasons: dict[Reason, Tally] = field(default_factory=dict)
     _sentence: str | None = None
+
+    @property
+    def sign(self) -> float:
+        """-1 where a high score is good (binpack), 1 where a low one is (spread)."""
+        return -1.0 if self.demand.node_policy == "binpack" else 1.0
+
+    def keep(self, name: str, allocation: Allocation) -> None:
+        """Remember what the node would give, until it changes."""
+        self.allocations[name] = allocation
+        if len(self.allocations) > ALLOCATIONS_KEPT:
+            del self.allocations[next(iter(self.allocations))]
 
     def put(self, name: str, verdict: Verdict | None) -> None:
         """Take over a node's new answer; None: the node is gone."""

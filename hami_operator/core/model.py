@@ -189,7 +189,11 @@ class PodKey:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod as far as we read it. ``created`` is unix seconds; ``init_done``: all plain init containers have ended."""
+    """A pod as far as we read it.
+
+    ``created`` is unix seconds; ``init_done``: all plain init containers have ended; ``unscheduled``: (reason, message)
+    of its condition ``PodScheduled=False``.
+    """
 
     key: PodKey
     resource_version: str = ""
@@ -206,7 +210,7 @@ class Pod:
     deleting: bool = False
     init_done: bool = False
     status_reason: str = ""
-    pod_scheduled: tuple[str, str] | None = None
+    unscheduled: tuple[str, str] | None = None
     owner_uid: str = ""
 
     @property

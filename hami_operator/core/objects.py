@@ -49,9 +49,9 @@ def read_pod(obj: Object) -> Pod:
         priority=fields.integer(spec, "priority", "spec."),
         created=fields.moment(metadata, "creationTimestamp", "metadata."),
         deleting=metadata.get("deletionTimestamp") is not None,
-        init_done=_condition(status, "Initialized")[0] == "True",
+        init_done=_condition(status, "Initialized").get("status") == "True",
         status_reason=fields.text(status, "reason", "status."),
-        pod_scheduled=_pod_scheduled(status),
+        unscheduled=_unscheduled(status),
         owner_uid=_controller(metadata),
     )
 
@@ -70,7 +70,7 @@ def read_node(obj: Object) -> Node:
         labels=fields.text_map(metadata, "labels", "metadata."),
         taints=tuple(Taint(*(fields.text(t, n, "spec.taints.") for n in ("key", "value", "effect"))) for t in taints),
         unschedulable=fields.flag(spec, "unschedulable", "spec."),
-        ready=_condition(status, "Ready")[0] in ("True", ""),
+        ready=_condition(status, "Ready").get("status", "True") == "True",
         allocatable=_resources(allocatable, "status.allocatable") if allocatable else None,
         capacity=_resources(capacity, "status.capacity"),
     )
@@ -98,17 +98,20 @@ def read_containers(spec: Object) -> tuple[Container, ...]:
     return tuple(result)
 
 
-def _condition(status: Object, kind: str) -> tuple[str, str]:
-    """Status and message of a condition; empty texts when it is absent."""
+def _condition(status: Object, kind: str) -> Object:
+    """A condition by type; empty when it is absent."""
     for condition in fields.items(status, "conditions", "status."):
         if condition.get("type") == kind:
-            return tuple(fields.text(condition, n, "status.conditions.") for n in ("status", "message"))  # type: ignore[return-value]
-    return "", ""
+            return condition
+    return {}
 
 
-def _pod_scheduled(status: Object) -> tuple[str, str] | None:
+def _unscheduled(status: Object) -> tuple[str, str] | None:
     found = _condition(status, "PodScheduled")
-    return found if found[0] else None
+    if found.get("status") != "False":
+        return None
+    reason, message = (fields.text(found, name, "status.conditions.") for name in ("reason", "message"))
+    return reason, message
 
 
 def _controller(metadata: Object) -> str:

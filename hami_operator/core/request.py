@@ -17,6 +17,9 @@ from .vendor import CardPolicy, Profile, Selection
 POLICY_WORDS = ("binpack", "spread", "topology-aware", "mutex", "numa")
 NODE_POLICY_WORDS = ("binpack", "spread")
 
+#: Plain numbers up to this length are read without the quantity parser: nearly all amounts are.
+_DIGITS = 15
+
 
 def amount(container: Container, resource: str, lowest: int, highest: int) -> int | None:
     """A plain integer amount, from limits, else from requests; None when the container does not name the resource.
@@ -27,6 +30,8 @@ def amount(container: Container, resource: str, lowest: int, highest: int) -> in
     text = container.limits.get(resource, container.requests.get(resource)) if resource else None
     if text is None:
         return None
+    if text.isdecimal() and lowest <= int(text[:_DIGITS]) <= highest and len(text) <= _DIGITS:
+        return int(text)
     allowed = f"an integer from {lowest} to {highest}"
     try:
         quantity = parse_quantity(text)

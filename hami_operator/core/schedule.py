@@ -16,7 +16,7 @@ from .model import Allocation, Pod
 from .node_fit import Surroundings, node_refusals, pod_refusals
 from .reasons import Reason, Refusal
 from .score import node_score
-from .vendor import Amounts, Profile
+from .vendor import Amounts, CardPolicy, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,11 @@ class Cluster:
     busy: set[str] = field(default_factory=set)
     journal: Journal = field(default_factory=Journal)
     _shapes: dict[object, Kept] = field(default_factory=dict)
+    _keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.inventory.journal = self.ledger.journal = self.journal
+        self._keys = annotation_keys(self.profiles)
 
     def rooms(self, namespace: str) -> Mapping[str, Room]:
         """What quotas leave a namespace, per family."""
@@ -70,9 +72,17 @@ class Cluster:
         """Ask every node anew at the next decision."""
         self._shapes.clear()
 
-    def kept(self, shape: object, sign: float) -> Kept:
-        """The verdicts of one shape, as old as they may be."""
-        kept = self._shapes.pop(shape, None) or Kept(sign)
+    def kept(self, pod: Pod) -> Kept:
+        """The verdicts on pods that ask the same, as old as they may be.
+
+        Raises:
+            InvalidRequest: an amount or a policy word of the pod is malformed or out of range.
+        """
+        shape = shape_of(pod, self._keys, labels_matter=self.ledger.labels_matter)
+        kept = self._shapes.pop(shape, None)
+        if kept is None:
+            policies = self.policies
+            kept = Kept(read_demand(pod, self.profiles, card_policy=policies.card, node_policy=policies.node))
         self._shapes[shape] = kept  # the newest last
         if len(self._shapes) > SHAPES_KEPT:
             del self._shapes[next(iter(self._shapes))]
@@ -120,53 +130,65 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     The caller reserves a placement in the ledger before it waits for anything. ``now`` is unix seconds. What the
     decision holds of the nodes' verdicts is to be read before the next one.
     """
-    try:
-        demand = read_demand(
-            pod, cluster.profiles, card_policy=cluster.policies.card, node_policy=cluster.policies.node
-        )
-    except InvalidRequest as error:
-        return _everywhere(cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
     for refusal in pod_refusals(pod, cluster.around):
         return _everywhere(cluster, refusal)
-    kept = cluster.kept(shape_of(pod, demand, cluster), -1.0 if demand.node_policy == "binpack" else 1.0)
-    _refresh(kept, pod, demand, cluster, now)
+    try:
+        kept = cluster.kept(pod)
+    except InvalidRequest as error:
+        return _everywhere(cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
+    _refresh(kept, pod, cluster, now)
     name = kept.best()
     if name is None:
         return Unschedulable(kept.sentence(), kept)
-    answer = _ask(pod, demand, name, cluster, now)
+    answer = kept.allocations.get(name) or _ask(pod, kept.demand, name, cluster, now)
     if not isinstance(answer, Allocation):
         raise AssertionError(f"node {name} was kept as fitting {pod.key} and answers {answer}")
     return Placement(name, answer, kept)
 
 
-def shape_of(pod: Pod, demand: Demand, cluster: Cluster) -> object:
-    """What two pods must have in common to be answered alike by every node."""
+def annotation_keys(profiles: Sequence[Profile]) -> tuple[str, ...]:
+    """The annotations of a pod that a decision looks at."""
+    keys = {protocol.NODE_POLICY, protocol.CARD_POLICY}
+    for profile in profiles:
+        selection = profile.selection
+        keys |= {selection.use_uuid, selection.nouse_uuid, selection.use_type, selection.nouse_type}
+        keys |= {selection.mode, selection.numa_bind}
+    return tuple(sorted(keys - {""}))
+
+
+def shape_of(pod: Pod, keys: Sequence[str], *, labels_matter: bool) -> object:
+    """What two pods must have in common to be answered alike by every node; ``keys`` are the annotations that count."""
     constraints = pod.constraints
-    labels = tuple(sorted(pod.labels.items())) if cluster.ledger.labels_matter else None
-    namespace = pod.key.namespace if constraints.claims or labels is not None else None
-    extended = tuple(sorted(pod.resources.extended.items()))
-    return demand, constraints, pod.resources, extended, namespace, labels
+    return (
+        tuple([(c.kind.value, *c.limits.items(), None, *c.requests.items()) for c in pod.containers]),
+        tuple([pod.annotations.get(key) for key in keys]),
+        constraints,
+        tuple(sorted(pod.labels.items())) if labels_matter else None,
+        pod.key.namespace if constraints.claims or labels_matter else None,
+    )
 
 
-def _refresh(kept: Kept, pod: Pod, demand: Demand, cluster: Cluster, now: float) -> None:
+def _refresh(kept: Kept, pod: Pod, cluster: Cluster, now: float) -> None:
     """Ask those nodes again that changed since this shape last looked; all of them the first time."""
     changed = cluster.journal.since(kept.position) if kept.position >= 0 else None
     if changed is None:
         changed = {entry.node.name for entry in cluster.inventory} | kept.verdicts.keys()
     for name in changed:
-        kept.put(name, judge(pod, demand, name, cluster, now))
+        kept.allocations.pop(name, None)
+        kept.put(name, _judge(kept, pod, name, cluster, now))
     kept.position = cluster.journal.position
 
 
-def judge(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> Verdict | None:
-    """What one node answers to one pod; None when there is no such node."""
+def _judge(kept: Kept, pod: Pod, name: str, cluster: Cluster, now: float) -> Verdict | None:
+    """What one node answers now; None when there is no such node."""
     entry = cluster.inventory.get(name)
     if entry is None:
         return None
-    answer = _ask(pod, demand, name, cluster, now)
+    answer = _ask(pod, kept.demand, name, cluster, now)
     if isinstance(answer, tuple):
         return Verdict(refusals=answer)
-    return Verdict(_score(entry, cluster.ledger.usage(name), demand, answer), busy=name in cluster.busy)
+    kept.keep(name, answer)
+    return Verdict(_score(entry, cluster.ledger.usage(name), kept.demand, answer), busy=name in cluster.busy)
 
 
 def _ask(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> Allocation | tuple[Refusal, ...]:
@@ -214,7 +236,7 @@ def _refused_families(node: str, usage: NodeUsage, cluster: Cluster, now: float)
 
 
 def _everywhere(cluster: Cluster, refusal: Refusal) -> Unschedulable:
-    kept = Kept(1.0)
+    kept = Kept(Demand((), (), CardPolicy(), cluster.policies.node))
     for entry in cluster.inventory:
         kept.put(entry.node.name, Verdict(refusals=(refusal,)))
     return Unschedulable(str(refusal), kept)

@@ -15,19 +15,28 @@ CALLS = 300
 
 
 def warm(world: Cluster) -> Callable[[], float]:
-    """Seconds of a decision and its reservation, undone again, over pods of eight shapes that are all known."""
-    pods = itertools.cycle([pod(index, gpumem=3000 + index % 8 * 500) for index in range(64)])
+    """Seconds of a decision and its reservation, over pods of eight shapes that are all known."""
+    pods = [pod(index, gpumem=3000 + index % 8 * 500) for index in range(64)]
+    order = itertools.cycle(pods)
+    reserved: list[str] = []
 
     def decide() -> None:
-        one = next(pods)
+        one = next(order)
         decision = schedule(one, world, 0.0)
         assert isinstance(decision, Placement)
         world.ledger.assume(one, decision.node, decision.allocation)
-        world.ledger.forget(one.key.uid)
+        reserved.append(one.key.uid)
 
-    for _ in range(64):
-        decide()
-    return lambda: seconds_per_call(decide, CALLS)
+    def undo() -> None:
+        world.ledger.forget(reserved.pop())
+
+    def measure() -> float:
+        for _ in pods:
+            decide()
+            undo()
+        return seconds_per_call(decide, CALLS, undo)
+
+    return measure
 
 
 def from_nothing(world: Cluster) -> Callable[[], float]:

@@ -13,7 +13,7 @@ ROUNDS = 7
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table and of ``build/bench.json``. ``arms`` are medians by name, in seconds unless ``what`` says."""
+    """One line of the table and of ``build/bench.json``; ``arms`` are medians by name, seconds unless ``what`` says."""
 
     id: str
     what: str
@@ -43,15 +43,18 @@ class Bench:
     run: Callable[[], Iterator[Row]]
 
 
-def seconds_per_call(work: Callable[[], object], calls: int) -> float:
-    """Seconds one call takes, garbage collection put off as ``timeit`` does."""
+def seconds_per_call(work: Callable[[], object], calls: int, after: Callable[[], object] = lambda: None) -> float:
+    """Seconds one call takes, garbage collection put off as ``timeit`` does; ``after`` each call is not counted."""
     gc.collect()
     gc.disable()
+    spent = 0.0
     try:
-        begin = time.perf_counter()
         for _ in range(calls):
+            begin = time.perf_counter()
             work()
-        return (time.perf_counter() - begin) / calls
+            spent += time.perf_counter() - begin
+            after()
+        return spent / calls
     finally:
         gc.enable()
 

@@ -18,7 +18,9 @@ CARDS = 8
 
 def node_object(index: int) -> dict[str, Any]:
     devices = [
-        Device(f"GPU-{index:05}-{card}", card, 10, 81920, 100, "NVIDIA-NVIDIA A100-SXM4-80GB", card // 4, True, "hami-core")
+        Device(
+            f"GPU-{index:05}-{card}", card, 10, 81920, 100, "NVIDIA-NVIDIA A100-SXM4-80GB", card // 4, True, "hami-core"
+        )
         for card in range(CARDS)
     ]
     return {
@@ -38,7 +40,11 @@ def pod_object(index: int, *, gpumem: int = 3000, gpucores: int = 5) -> dict[str
     """A pod as the API server holds it, with the usual filling of defaults, token volume and status."""
     limits = {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "1"}
     limits |= {"nvidia.com/gpumem": str(gpumem), "nvidia.com/gpucores": str(gpucores)}
-    token = {"name": "kube-api-access-x", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
+    token = {
+        "name": "kube-api-access-x",
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        "readOnly": True,
+    }
     container = {
         "name": "main",
         "image": "registry.example/train:1",
@@ -49,7 +55,7 @@ def pod_object(index: int, *, gpumem: int = 3000, gpucores: int = 5) -> dict[str
         "imagePullPolicy": "IfNotPresent",
         "env": [{"name": f"SETTING_{n}", "value": "value"} for n in range(10)],
     }
-    field = "f:metadata f:labels f:spec f:containers f:resources f:limits".split()
+    field = ["f:metadata", "f:labels", "f:spec", "f:containers", "f:resources", "f:limits"]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
