@@ -1,0 +1,124 @@
+"""The result for people: pods with where they went or why not, then a bar per card of what is used of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, Any]
+
+BAR_CELLS = 12
+#: Widths that keep the table of cards within 80 columns.
+_NODE_CELLS, _CARD_CELLS = 12, 15
+
+_OUTCOMES = {
+    "placed": ("placed", "green"),
+    "unschedulable": ("waits", "yellow"),
+    "denied": ("denied", "red"),
+    "ignored": ("not ours", "dim"),
+}
+
+
+def write_table(content: Row, stream: TextIO, width: int | None = None) -> None:
+    """Write a ``SimulationResult`` to a stream; colours only where the stream is a terminal."""
+    console = Console(file=stream, width=width, highlight=False, soft_wrap=False)
+    for number, part in enumerate(_parts(content, plain=console.options.ascii_only)):
+        if number:
+            console.print()
+        console.print(part)
+
+
+def _parts(content: Row, *, plain: bool) -> Iterable[RenderableType]:
+    yield _pods(content["pods"])
+    if content["quotas"]:
+        yield _quotas(content["quotas"])
+    if content["devices"]:
+        yield _cards(content["devices"], plain=plain)
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Group(Text(title, style="bold"), Padding(body, (0, 0, 0, 1)))
+
+
+def _grid(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+# -- pods --------------------------------------------------------------------------------------------------------
+
+
+def _pods(rows: Sequence[Row]) -> RenderableType:
+    if not rows:
+        return Text("No pods that want in.", style="bold")
+    table = _grid("pod", "", "where, or why not")
+    for row in rows:
+        word, style = _OUTCOMES[row["outcome"]]
+        table.add_row(f"{row['namespace']}/{row['name']}", Text(word, style=style), _where(row))
+    return _section("Pods", table)
+
+
+def _where(row: Row) -> Text:
+    if row["outcome"] != "placed":
+        return Text(row["message"])
+    lines = [row["node"], *(_share(share) for share in row["devices"])]
+    return Text("\n".join(lines))
+
+
+def _share(share: Row) -> str:
+    amounts = f"{share['memory']} MiB" + (f", {share['cores']} cores" if share["cores"] else "")
+    return f"{share['container']}: {share['uuid']} {amounts}"
+
+
+# -- quotas ------------------------------------------------------------------------------------------------------
+
+
+def _quotas(rows: Sequence[Row]) -> RenderableType:
+    table = _grid("quota", "key", "used", "hard")
+    for row in rows:
+        name = f"{row['namespace']}/{row['name']}"
+        for key, hard in row["hard"].items():
+            table.add_row(name, key, row["used"].get(key, "-"), hard)
+            name = ""
+    return _section("Quotas (shown, not enforced yet)", table)
+
+
+# -- cards -------------------------------------------------------------------------------------------------------
+
+
+def _cards(rows: Sequence[Row], *, plain: bool) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("node", max_width=_NODE_CELLS, overflow="ellipsis", no_wrap=True)
+    table.add_column("card", max_width=_CARD_CELLS, overflow="ellipsis", no_wrap=True)
+    table.add_column("memory MiB", no_wrap=True)
+    table.add_column("cores", no_wrap=True)
+    table.add_column("shares", justify="right", no_wrap=True)
+    node = None
+    for row in rows:
+        card = Text(f"{row['index']} {row['uuid']}", style="" if row["healthy"] else "red strike")
+        table.add_row(
+            row["node"] if row["node"] != node else "",
+            card,
+            _bar(row["memory"], BAR_CELLS, plain=plain),
+            _bar(row["cores"], BAR_CELLS // 2, plain=plain),
+            f"{row['slots']['used']}/{row['slots']['capacity']}" + ("" if row["healthy"] else " sick"),
+        )
+        node = row["node"]
+    return _section("Cards", table)
+
+
+def _bar(amount: Mapping[str, int], cells: int, *, plain: bool) -> Text:
+    """``#####.......  3000/24576``: full cells are rounded up, so that whatever is used is seen."""
+    used, capacity = amount["used"], amount["capacity"]
+    share = used / capacity if capacity else 0.0
+    full = min(cells, -int(-share * cells // 1))
+    style = "red" if share > 1 else "yellow" if share >= 0.9 else "green"
+    done, rest = ("#", ".") if plain else ("█", "░")
+    return Text.assemble((done * full, style), (rest * (cells - full), "dim"), f" {used}/{capacity}")
