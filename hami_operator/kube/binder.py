@@ -18,7 +18,8 @@ from . import paths
 from .client import Client, Json
 from .errors import Conflict, NotFound, Refused, Unanswered
 from .fence import PodAbsent, PodOnNode, Standing, fence, look
-from .nodelock import NodeLocks, Turn
+from .lockbook import Turn
+from .nodelock import NodeLocks
 from .writable import problem, writable_labels
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +139,7 @@ class Client:
         """PATCH by operations. Raises KubeError; Invalid with ``test_failed`` when a ``test`` does not hold."""
         return await self._write(Request("PATCH", path, {}, msgspec.json.encode(operations), JSON_PATCH, accept))
 
-    async def pages(self, path: str, params: Params | None = None) -> AsyncIterator[Page]:
+    async def pages(self, path: str, params: Params | None = None) -> AsyncGenerator[Page]:
         """LIST in pages of 500, all of one moment. Raises KubeError; Expired when it took too long: start again."""
         query = {"limit": str(PAGE), **(params or {})}
         while True:
@@ -150,7 +150,7 @@ class Client:
                 return
             query["continue"] = metadata["continue"]
 
-    async def watch(self, path: str, version: str, params: Params | None = None) -> AsyncIterator[tuple[str, Json]]:
+    async def watch(self, path: str, version: str, params: Params | None = None) -> AsyncGenerator[tuple[str, Json]]:
         """Events since ``version`` as (type, object); bookmarks are among them. Ends when the server ends it.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,34 @@ _MAP_PATH = "/metadata/annotations"
 _KEY_PATH = f"{_MAP_PATH}/{NODE_LOCK.replace('~', '~0').replace('/', '~1')}"
 
 UNKNOWN = -1
+
+
+class Turn(enum.Enum):
+    """How waiting for a node lock ended."""
+
+    TAKEN = "taken"
+    BUSY = "busy"
+    ABANDONED = "abandoned"
+    NODE_GONE = "node gone"
+
+
+@dataclass(frozen=True, slots=True)
+class LockSettings:
+    """``timeout_s``: age at which a lock expires. ``poll_s``: how soon missed news of a node is noticed."""
+
+    scheduler_name: str = "hami-scheduler"
+    timeout_s: float = 300.0
+    poll_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LockNews:
+    """Something to tell about a lock: ``pod`` begins to wait for ``node``, or takes its lock by force (``forced``)."""
+
+    node: str
+    pod: PodKey
+    text: str
+    forced: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -134,3 +163,10 @@ class LockBook:
         """Whether the node is locked or waited for."""
         state = self._states.get(node)
         return state is not None and (state.value is not None or bool(state.queue))
+
+
+def go_duration(seconds: float) -> str:
+    """Whole seconds as Go prints a duration: ``45s``, ``5m0s``, ``1h0m0s``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from hami_operator.core.model import Node, PodKey
@@ -25,38 +23,12 @@ from .backoff import delays, until_answered
 from .client import METADATA_ONLY, Client, Json
 from .errors import Conflict, Invalid, KubeError, NotFound, NotLeading, Unanswered
 from .fence import PodOnNode, fence
-from .lockbook import UNKNOWN, LockBook, LockState, Waiter
+from .lockbook import UNKNOWN, LockBook, LockNews, LockSettings, LockState, Turn, Waiter, go_duration
 from .takeover import Holder, Take, Wait, judge, read_holder
 
 log = logging.getLogger(__name__)
 
-
-class Turn(enum.Enum):
-    """How waiting for a node lock ended."""
-
-    TAKEN = "taken"
-    BUSY = "busy"
-    ABANDONED = "abandoned"
-    NODE_GONE = "node gone"
-
-
-@dataclass(frozen=True, slots=True)
-class LockSettings:
-    """``timeout_s``: age at which a lock expires. ``poll_s``: how soon missed news of a node is noticed."""
-
-    scheduler_name: str = "hami-scheduler"
-    timeout_s: float = 300.0
-    poll_s: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class LockNews:
-    """Something to tell about a lock: ``pod`` begins to wait for ``node``, or takes its lock by force (``forced``)."""
-
-    node: str
-    pod: PodKey
-    text: str
-    forced: bool
+_DEFAULTS = LockSettings()
 
 
 def _silent(_: LockNews) -> None:
@@ -72,7 +44,7 @@ class NodeLocks:
     def __init__(
         self,
         client: Client,
-        settings: LockSettings = LockSettings(),
+        settings: LockSettings = _DEFAULTS,
         tell: Callable[[LockNews], None] = _silent,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -313,13 +285,6 @@ class NodeLocks:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def go_duration(seconds: float) -> str:
-    """Whole seconds as Go prints a duration: ``45s``, ``5m0s``, ``1h0m0s``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 async def _woken(event: asyncio.Event, timeout_s: float) -> bool:

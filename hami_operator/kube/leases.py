@@ -1,0 +1,218 @@
+"""Leader election on a Lease of coordination.k8s.io, with fencing by our own clock.
+
+We lead until ``renew_deadline_s`` after the *start* of the last renewal that was confirmed. Others may take the lease
+only ``duration_s`` after they saw it change last, which is later; so two never lead at once, whatever their clocks say,
+as long as their clocks run at the same speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import paths
+from .client import Client, Json
+from .errors import Conflict, KubeError, NotFound, NotLeading
+from .eventlog import micro_time
+
+log = logging.getLogger(__name__)
+
+
+def _identity() -> str:
+    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSettings:
+    """The lease and its times in seconds; ``renew_deadline_s`` must be shorter than ``duration_s``, and longer than
+    ``retry_s``. ``identity`` is unique to this process."""
+
+    namespace: str
+    name: str = "hami-operator"
+    identity: str = field(default_factory=_identity)
+    duration_s: int = 15
+    renew_deadline_s: float = 10.0
+    retry_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retry_s < self.renew_deadline_s < self.duration_s:
+            raise ValueError(
+                f"lease times must rise: retry {self.retry_s} s < renew deadline {self.renew_deadline_s} s "
+                f"< duration {self.duration_s} s"
+            )
+
+
+class Elector:
+    """Takes part in the election. ``client`` must not be a guarded one.
+
+    ``changed`` is called when we begin and when we cease to lead (for metrics and logs), with ``is_leader``.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: LeaseSettings,
+        changed: Callable[[bool], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.leader = ""
+        self._client = client
+        self._settings = settings
+        self._changed = changed
+        self._monotonic = monotonic
+        self._until = float("-inf")
+        self._seen: tuple[str, str] = ("", "")
+        self._seen_at = float("-inf")
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether we may write, by our own clock: right even while the API server can't be reached."""
+        return self._monotonic() < self._until
+
+    async def run(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Stand for election for ever; while we lead, ``lead()`` runs as a task, cancelled when the lease is lost.
+
+        Ends when cancelled (``lead`` is cancelled and awaited first, then the lease is given up), or when ``lead``
+        ends by itself, with its exception if it raised one.
+        """
+        try:
+            while True:
+                await self._acquire()
+                log.info("%s leads", self._settings.identity)
+                self._changed(True)
+                try:
+                    if await self._lead(lead):
+                        return
+                finally:
+                    self._changed(False)
+                log.warning("%s has lost the lease", self._settings.identity)
+        finally:
+            await self._release()
+
+    async def _lead(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Lead until the lease is lost (False) or ``lead`` has ended (True)."""
+        work = asyncio.ensure_future(lead())
+        renewing = asyncio.ensure_future(self._keep())
+        try:
+            await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return False
+            work.result()
+        except NotLeading:  # the work found out first
+            return False
+        finally:
+            if renewing.done():
+                self._until = float("-inf")
+            await _stop(work)
+            await _stop(renewing)
+        return True
+
+    async def _acquire(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.renew_deadline_s):
+                    await self._try()
+            except (KubeError, TimeoutError) as error:
+                log.debug("the lease can't be taken: %s", error)
+            if self.is_leader:
+                return
+            await asyncio.sleep(self._settings.retry_s * random.uniform(0.8, 1.2))
+
+    async def _keep(self) -> None:
+        """Renew; return when the lease is lost: somebody else has it, or it could not be renewed in time."""
+        while True:
+            await asyncio.sleep(self._settings.retry_s * random.uniform(0.8, 1.0))
+            left = self._until - self._monotonic()
+            if left <= 0:
+                return
+            try:
+                async with asyncio.timeout(left):
+                    await self._try()
+            except (KubeError, TimeoutError) as error:
+                log.warning("the lease could not be renewed: %s", error)
+            if self.leader != self._settings.identity:
+                return
+
+    async def _try(self) -> None:
+        """One look at the lease, and one attempt to take or renew it if that is allowed. Raises KubeError."""
+        collection = paths.leases(self._settings.namespace)
+        started = self._monotonic()
+        try:
+            lease = await self._client.get(f"{collection}/{self._settings.name}")
+        except NotFound:
+            await self._client.create(collection, self._lease({}, {}))
+            self._won(started)
+            return
+        spec = lease.get("spec") or {}
+        self._observe(spec)
+        if not self._free(spec):
+            return
+        try:
+            started = self._monotonic()
+            await self._client.replace(f"{collection}/{self._settings.name}", self._lease(lease["metadata"], spec))
+        except Conflict:
+            return  # somebody was faster; the next look shows who
+        self._won(started)
+
+    def _observe(self, spec: Json) -> None:
+        self.leader = str(spec.get("holderIdentity") or "")
+        seen = (self.leader, str(spec.get("renewTime") or ""))
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, self._monotonic()
+
+    def _free(self, spec: Json) -> bool:
+        if self.leader in ("", self._settings.identity):
+            return True
+        duration = float(spec.get("leaseDurationSeconds") or self._settings.duration_s)
+        return self._monotonic() >= self._seen_at + duration
+
+    def _won(self, started: float) -> None:
+        self.leader = self._settings.identity
+        self._until = started + self._settings.renew_deadline_s
+
+    def _lease(self, metadata: Json, spec: Json) -> Json:
+        """The Lease as ours; the rest of what stands in it is kept."""
+        now = micro_time(time.time())
+        mine = {"holderIdentity": self._settings.identity, "leaseDurationSeconds": self._settings.duration_s}
+        if spec.get("holderIdentity") != self._settings.identity:
+            mine["acquireTime"] = now
+            mine["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (1 if spec else 0)
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {**metadata, "name": self._settings.name, "namespace": self._settings.namespace},
+            "spec": {**spec, **mine, "renewTime": now},
+        }
+
+    async def _release(self) -> None:
+        """Give the lease up, so that another need not wait for it to expire. Tried once."""
+        if not self.is_leader:
+            return
+        self._until = float("-inf")
+        path = f"{paths.leases(self._settings.namespace)}/{self._settings.name}"
+        try:
+            async with asyncio.timeout(self._settings.retry_s):
+                lease = await self._client.get(path)
+                if lease["spec"].get("holderIdentity") != self._settings.identity:
+                    return
+                spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+                await self._client.replace(path, {**lease, "spec": spec})
+        except (KubeError, TimeoutError) as error:
+            log.warning("the lease could not be given up, it expires in %d s: %s", self._settings.duration_s, error)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel and wait; what goes wrong meanwhile is only logged."""
+    if task.done():
+        return
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("stopping went wrong", exc_info=error)
