@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -80,17 +80,23 @@ class NodeLockSection(_Section):
     """The node lock ``hami.io/mutex.lock``."""
 
     expire_seconds: float = Field(300, gt=0)
-    wait_seconds: float = Field(30, gt=0)
+    wait_seconds: float = Field(120, gt=0)
 
 
 class LeaderSection(_Section):
-    """Leader election on a Lease."""
+    """Leader election on a Lease. A single replica takes part too: that is what fences a predecessor."""
 
-    enabled: bool = True
     namespace: str = "hami-system"
     name: str = "hami-operator"
-    lease_seconds: float = Field(15, ge=3)
-    renew_seconds: float = Field(5, ge=1)
+    lease_seconds: int = Field(15, ge=3)
+    renew_deadline_seconds: float = Field(10, gt=0)
+    retry_seconds: float = Field(2, gt=0)
+
+    @model_validator(mode="after")
+    def _times_rise(self) -> LeaderSection:
+        if not self.retry_seconds < self.renew_deadline_seconds < self.lease_seconds:
+            raise ValueError("retrySeconds, renewDeadlineSeconds and leaseSeconds must rise in this order")
+        return self
 
 
 class ServingSection(_Section):

@@ -22,7 +22,6 @@ class Pending:
 
     pod: Pod
     tries: int = 0
-    decided: int = 0
 
 
 class Queue:
@@ -93,6 +92,10 @@ class Queue:
     def next_rest(self) -> float | None:
         """When the next resting pod becomes ready (unix seconds); None when none rests."""
         return min(self._resting.values(), default=None)
+
+    def pods(self) -> list[Pod]:
+        """All pods in the queue, as they were seen last."""
+        return [pending.pod for pending in self._pods.values()]
 
     def __len__(self) -> int:
         return len(self._pods)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from hami_operator.kube.client import Exchange
+
 _FAST = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _SLOW = (0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -45,4 +47,12 @@ class Telemetry:
             "Totals of the ledger that differ from a recount; anything but 0 is a bug.",
             registry=self.registry,
         )
-        self.leading = Gauge("hami_operator_leading", "1 while this replica decides.", registry=self.registry)
+        self._leading = Gauge("hami_operator_leading", "1 while this replica decides.", registry=self.registry)
+
+    def exchange(self, exchange: Exchange) -> None:
+        """Count a request to the API server."""
+        self.requests.labels(exchange.method, exchange.resource, str(exchange.status)).inc()
+
+    def leading(self, leads: bool) -> None:  # noqa: FBT001 - the callback of the election
+        """Keep the gauge of leadership."""
+        self._leading.set(leads)

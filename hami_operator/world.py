@@ -27,12 +27,17 @@ def _ignore(_: Any) -> None:
     return
 
 
+def _not_busy(_: str) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class World:
     """The cluster as we know it, the pending pods, and whom to tell.
 
     ``now`` is the clock (unix seconds); ``report`` takes problems. ``node_seen`` and ``node_gone`` are told every news
-    of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more.
+    of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more;
+    ``busy`` tells whether a node's lock is held or waited for.
     """
 
     scheduler_name: str
@@ -44,3 +49,4 @@ class World:
     node_gone: Callable[[str], None] = _ignore
     pod_ended: Callable[[PodKey], None] = _ignore
     pod_left: Callable[[str], None] = _ignore
+    busy: Callable[[str], bool] = _not_busy

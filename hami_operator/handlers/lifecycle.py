@@ -7,18 +7,14 @@ users' objects. Kopf's change detection copies each object five times and is swi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import kopf
 
 from hami_operator.kube.access import Access
-from hami_operator.world import World
 
-from .nodes import on_node_event
-from .pods import on_pod_event
-
-GONE = "DELETED"
+Sink = Callable[[str | None, Any], None]
 
 
 class _StoreNothing(kopf.DiffBaseStorage):
@@ -53,17 +49,17 @@ class _ProgressNowhere(kopf.ProgressStorage):
         return essence
 
 
-def registry(world: World, access: Access) -> kopf.OperatorRegistry:
-    """The handlers, bound to one world."""
+def registry(on_pod: Sink, on_node: Sink, access: Access) -> kopf.OperatorRegistry:
+    """The handlers. The sinks get what a watch tells: its type (None: listed) and the object."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.event("pods", registry=handlers)
     async def pod_event(event: Any, **_: Any) -> None:
-        on_pod_event(world, event["object"], gone=event["type"] == GONE)
+        on_pod(event["type"], event["object"])
 
     @kopf.on.event("nodes", registry=handlers)
     async def node_event(event: Any, **_: Any) -> None:
-        on_node_event(world, event["object"], gone=event["type"] == GONE)
+        on_node(event["type"], event["object"])
 
     @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -104,12 +100,9 @@ def settings() -> kopf.OperatorSettings:
     return result
 
 
-async def spawn(world: World, access: Access, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
-    """Start Kopf's tasks. It is to be stopped by ``stop`` and waited for by ``kopf.run_tasks``."""
-    return await kopf.spawn_tasks(
-        registry=registry(world, access),
-        settings=settings(),
-        standalone=True,
-        clusterwide=True,
-        stop_flag=stop,
+async def spawn(on_pod: Sink, on_node: Sink, access: Access) -> Collection[asyncio.Task[Any]]:
+    """Start Kopf's tasks; ``kopf.run_tasks`` is to wait for them."""
+    tasks = await kopf.spawn_tasks(
+        registry=registry(on_pod, on_node, access), settings=settings(), standalone=True, clusterwide=True
     )
+    return tasks

@@ -28,9 +28,9 @@ def on_node_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
     for family, problem in update.problems.items():
         message = f"{family}: {problem}; the last good list of cards is kept"
         world.report(Problem("Node", node.name, "", node.uid, "RegistrationUnreadable", message))
-    text = node.annotations.get(protocol.NODE_LOCK)
-    world.cluster.set_busy(node.name, locked=bool(text))
     world.node_seen(node)
+    locked = protocol.NODE_LOCK in node.annotations or world.busy(node.name)
+    world.cluster.set_busy(node.name, locked=locked)
     if update.changed:
         world.queue.wake()
 

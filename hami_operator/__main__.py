@@ -1,0 +1,5 @@
+"""``python -m hami_operator``: the command line."""
+
+from hami_operator.cli.main import main
+
+main()

@@ -1,0 +1,250 @@
+"""The composition root: the one place that constructs clients, vendors, sensors, loop and servers, and their lifetimes.
+
+Start: endpoints -> first lists -> watches -> election -> (leading) fence what the last leader left -> decide.
+Stop: no more decisions -> bindings under way -> events -> watches -> endpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from hami_operator.config import Settings
+from hami_operator.core.inventory import Inventory
+from hami_operator.core.ledger import Ledger
+from hami_operator.core.model import Pod, Resources
+from hami_operator.core.node_fit import Surroundings
+from hami_operator.core.quantity import milli, plain
+from hami_operator.core.schedule import Cluster
+from hami_operator.handlers import lifecycle
+from hami_operator.handlers.nodes import on_node_event
+from hami_operator.handlers.pods import on_pod_event
+from hami_operator.kube import paths
+from hami_operator.kube.access import Access, load_access
+from hami_operator.kube.binder import Binder
+from hami_operator.kube.client import Client, server_version
+from hami_operator.kube.events import Recorder
+from hami_operator.kube.fence import PodAbsent, fence
+from hami_operator.kube.leases import Elector, LeaseSettings
+from hami_operator.kube.lockbook import LockSettings
+from hami_operator.kube.nodelock import NodeLocks
+from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
+from hami_operator.loop import Loop
+from hami_operator.queue import Queue
+from hami_operator.serving import health
+from hami_operator.telemetry import Telemetry
+from hami_operator.voice import Voice
+from hami_operator.world import World
+
+log = logging.getLogger(__name__)
+
+#: Pods fenced at the same time when leadership begins.
+FENCES = 16
+
+
+@dataclass(slots=True)
+class App:
+    """Everything that lives as long as the process."""
+
+    settings: Settings
+    access: Access
+    client: Client
+    telemetry: Telemetry
+    world: World
+    locks: NodeLocks
+    voice: Voice
+    recorder: Recorder
+    elector: Elector
+    pods: Reflector
+    nodes: Reflector
+
+    def missing(self) -> list[str]:
+        """What must be known before anything is decided and is not known yet."""
+        known = {"nodes": self.nodes, "pods": self.pods}
+        return [name for name, reflector in known.items() if not reflector.filled.is_set()]
+
+    async def lead(self) -> None:
+        """What the leader does: make sure that nothing of the last one can still land, then decide for ever."""
+        log.info("leading: fencing %d pending pods", len(self.world.queue))
+        await self.pods.resync()
+        await self._fence_pending()
+        await self.locks.sweep()
+        version = await server_version(self.client)
+        guarded = self.client.guarded(lambda: self.elector.is_leader)
+        patience = self.settings.node_lock.wait_seconds
+        binder = Binder(guarded, self.locks, version, self._knows, patience)
+        self.world.pod_left = binder.abandon
+        loop = Loop(self.world, binder, self.voice, self.telemetry)
+        try:
+            await loop.run()
+        finally:
+            await loop.drain()
+
+    def _knows(self, node: str) -> bool:
+        return self.world.cluster.inventory.get(node) is not None
+
+    async def _fence_pending(self) -> None:
+        """An old Binding of ours may be under way for any pod that is pending: rule that out before deciding anew."""
+        guarded = self.client.guarded(lambda: self.elector.is_leader)
+        room = asyncio.Semaphore(FENCES)
+
+        async def one(pod: Pod) -> None:
+            async with room:
+                found = await fence(guarded, pod.key)
+            if not isinstance(found, PodAbsent):
+                on_pod_event(self.world, found.pod, gone=False)
+
+        await asyncio.gather(*(one(pod) for pod in self.world.queue.pods()))
+
+    def mended(self, resource: str) -> Callable[[Mended], None]:
+        """What to do after a resync: say what it had to put right, check ourselves, free locks nobody holds."""
+
+        def report(mended: Mended) -> None:
+            names = (*mended.missed, *mended.ghosts)
+            if names:
+                self.telemetry.resync_mended.labels(resource).inc(len(names))
+                log.warning("resync of %s mended %d: %s", resource, len(names), ", ".join(names[:10]))
+            ledger = self.world.cluster.ledger
+            ledger.expire_tombstones(self.world.now())
+            differences = ledger.audit()
+            self.telemetry.audit_differences.set(len(differences))
+            for line in differences:
+                log.error("audit: %s", line)
+
+        return report
+
+    async def tend_locks(self) -> None:
+        """Now and then, remove locks whose holder is gone and which nobody waits for."""
+        while True:
+            await asyncio.sleep(self.settings.resync_seconds)
+            if self.elector.is_leader:
+                await self.locks.sweep()
+
+    async def count_queue(self) -> None:
+        """Keep the queue's gauge."""
+        while True:
+            for state, count in self.world.queue.counts().items():
+                self.telemetry.queue.labels(state).set(count)
+            await asyncio.sleep(1)
+
+
+def build(settings: Settings, access: Access, client: Client, telemetry: Telemetry) -> App:
+    """Put the parts together; nothing starts yet."""
+    profiles = settings.devices.profiles()
+    reserve = Resources(cpu_milli=milli(settings.reserve.cpu), memory_bytes=plain(settings.reserve.memory))
+    cluster = Cluster(
+        profiles, settings.policies.values(), Inventory(profiles), Ledger(profiles), Surroundings(reserve)
+    )
+    world = World(settings.scheduler_name, cluster, Queue(), time.time)
+    lease = settings.leader
+    elector = Elector(
+        client,
+        LeaseSettings(
+            lease.namespace,
+            lease.name,
+            duration_s=lease.lease_seconds,
+            renew_deadline_s=lease.renew_deadline_seconds,
+            retry_s=lease.retry_seconds,
+        ),
+        changed=telemetry.leading,
+    )
+    recorder = Recorder(client)
+    guarded = client.guarded(lambda: elector.is_leader)
+    voice = Voice(recorder, guarded)
+    locks = NodeLocks(guarded, LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds), voice.lock)
+    world.report = voice.problem
+    world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
+    world.pod_ended = locks.pod_ended
+    step = ReflectorSettings(resync_s=settings.resync_seconds)
+    pods = Reflector(client, paths.PODS, lambda kind, obj: on_pod_event(world, obj, gone=kind == DELETED), step)
+    nodes = Reflector(client, paths.NODES, lambda kind, obj: on_node_event(world, obj, gone=kind == DELETED), step)
+    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, pods, nodes)
+
+
+async def run(settings: Settings, kubeconfig: str | None) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        KubeError: the cluster can't be reached or refuses what we need.
+        OSError: the address to serve on is taken.
+    """
+    stop = asyncio.Event()
+    telemetry = Telemetry()
+    access = await load_access(kubeconfig)
+    async with Client(access, observe=telemetry.exchange) as client:
+        app = build(settings, access, client, telemetry)
+        server = health.application(telemetry.registry, app.missing)
+        runner = await health.serve(server, settings.serving.host, settings.serving.port)
+        try:
+            await asyncio.gather(app.nodes.fill(), app.pods.fill())
+            async with _watching(app, stop), _beside(app):
+                await _until_stopped(app, stop)
+        finally:
+            await app.locks.close()
+            await app.recorder.close()
+            await runner.cleanup()
+
+
+async def _until_stopped(app: App, stop: asyncio.Event) -> None:
+    """Stand for election, or lead at once where there is only one of us, until told to stop."""
+    work = asyncio.ensure_future(app.elector.run(app.lead))
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        if not work.done():
+            work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+
+
+@contextlib.asynccontextmanager
+async def _background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Tasks that run for ever beside the body: an error in one of them ends all, the end of the body ends them."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+def _beside(app: App) -> contextlib.AbstractAsyncContextManager[None]:
+    return _background(
+        app.recorder.run(),
+        app.nodes.keep_in_step(app.mended("nodes")),
+        app.pods.keep_in_step(app.mended("pods")),
+        app.tend_locks(),
+        app.count_queue(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _watching(app: App, stop: asyncio.Event) -> AsyncIterator[None]:
+    """The sensors: Kopf, or our own streams for big clusters. ``stop`` is set by a signal, or when Kopf ends."""
+    if app.settings.watch == "stream":
+        works = [app.nodes.follow(), app.pods.follow()]
+    else:
+        kopf_tasks = await lifecycle.spawn(app.pods.observe, app.nodes.observe, app.access)
+        works = [_kopf(kopf_tasks, stop)]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):  # Kopf has just taken them
+        loop.add_signal_handler(number, stop.set)
+    async with _background(*works):
+        yield
+
+
+async def _kopf(tasks: Collection[asyncio.Task[Any]], stop: asyncio.Event) -> None:
+    """Kopf's own supervision. It cancels every task it does not know when it ends, so it has to end last."""
+    try:
+        await kopf.run_tasks(tasks, ignored=asyncio.all_tasks())
+    finally:
+        stop.set()

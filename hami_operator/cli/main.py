@@ -1,0 +1,27 @@
+"""The commands, each in a file of its own."""
+
+from __future__ import annotations
+
+import click
+
+from hami_operator import __version__
+
+from .run import run
+from .simulate import simulate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hami-operator")
+def main() -> None:
+    """Share accelerators between pods, and give each pod the right ones.
+
+    \b
+    Try it without hardware:
+      hami-operator sandbox up --node a100-80:8 --node t4:4x2
+    Ask what would happen:
+      hami-operator simulate cluster.yaml my-pod.yaml
+    """
+
+
+main.add_command(run)
+main.add_command(simulate)

@@ -1,0 +1,176 @@
+"""The scheduling cycle: take, decide, explain or reserve, bind, confirm or forget. The only orchestration there is.
+
+Steps 1 to 4 run without a wait between them; that is the lock. Carrying a decision out may take as long as it wants,
+the reservation stands until the outcome is definite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from hami_operator.core.model import Pod
+from hami_operator.core.schedule import Placement, Unschedulable, binding_annotations, binding_labels, schedule
+from hami_operator.handlers.pods import on_pod_event
+from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Order, Outcome, Rejected, Why
+from hami_operator.kube.errors import NotLeading
+from hami_operator.queue import Pending
+from hami_operator.telemetry import Telemetry
+from hami_operator.voice import Voice
+from hami_operator.world import World
+
+log = logging.getLogger(__name__)
+
+#: Seconds that bindings under way are given when the loop stops; those that are not done by then are fenced later.
+DRAIN_SECONDS = 15.0
+
+
+class Loop:
+    """The actor. One runs in the cluster at a time: the replica that holds the lease."""
+
+    def __init__(self, world: World, binder: Binder, voice: Voice, telemetry: Telemetry) -> None:
+        self._world = world
+        self._binder = binder
+        self._voice = voice
+        self._telemetry = telemetry
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bug: BaseException | None = None
+
+    async def run(self) -> None:
+        """Decide for ever. Cancel it to stop deciding; ``drain`` then waits for what is under way."""
+        while self._bug is None:
+            pending = self._world.queue.take(self._world.now())
+            if pending is None:
+                await self._idle()
+                continue
+            self.cycle(pending)
+            await asyncio.sleep(0)  # events come in between two decisions, never within one
+        raise self._bug
+
+    def cycle(self, pending: Pending) -> None:
+        """One pod, from the decision to the start of its binding."""
+        world, pod = self._world, pending.pod
+        # 1. Decide. 2. Explain what fits nowhere.
+        begin = time.perf_counter()
+        decision = schedule(pod, world.cluster, world.now())
+        self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
+        if isinstance(decision, Unschedulable):
+            self._refuse(pod, decision)
+            return
+        # 3. Reserve, before any wait.
+        self._telemetry.decisions.labels("placed").inc()
+        world.cluster.ledger.assume(pod, decision.node, decision.allocation)
+        self._voice.placed(pod, decision.message)
+        log.info("%s: %s", pod.key, decision.message)
+        # 4. Carry it out beside the next decisions.
+        order = self._order(pod, decision)
+        if order.lock:
+            world.cluster.set_busy(decision.node, locked=True)
+        self._spawn(self._carry_out(pod, order))
+
+    async def drain(self) -> None:
+        """Wait for the bindings under way, for a limited time."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- refusing ------------------------------------------------------------------------------------------------
+
+    def _refuse(self, pod: Pod, decision: Unschedulable) -> None:
+        self._telemetry.decisions.labels("unschedulable").inc()
+        for reason, nodes in decision.kept.reasons().items():
+            self._telemetry.refusals.labels(reason).inc(nodes)
+        self._world.queue.wait(pod.key.uid)
+        log.info("%s: %s", pod.key, decision.message)
+        self._spawn(self._explain(pod, decision.message))
+
+    async def _explain(self, pod: Pod, message: str) -> None:
+        answer = await self._voice.refused(pod, message)
+        if answer is not None:
+            on_pod_event(self._world, answer, gone=False)
+
+    # -- carrying out --------------------------------------------------------------------------------------------
+
+    def _order(self, pod: Pod, decision: Placement) -> Order:
+        cluster, allocation = self._world.cluster, decision.allocation
+        entry = cluster.inventory.get(decision.node)
+        if entry is None or not allocation:
+            return Order(pod.key, pod.resource_version, decision.node, {}, {}, pod.annotations)
+        locks = any(profile.lock_key and profile.key in allocation.families for profile in cluster.profiles)
+        return Order(
+            pod=pod.key,
+            resource_version=pod.resource_version,
+            node=decision.node,
+            annotations=binding_annotations(entry, allocation, cluster.profiles, self._world.now()),
+            labels=binding_labels(decision.node),
+            present=pod.annotations,
+            lock=locks,
+        )
+
+    async def _carry_out(self, pod: Pod, order: Order) -> None:
+        begin = time.perf_counter()
+        try:
+            outcome = await self._binder.bind(order)
+        except NotLeading:
+            log.warning(
+                "%s: the lease was lost while it was bound; the next leader finds out what became of it", pod.key
+            )
+            return
+        self._telemetry.bind_seconds.observe(time.perf_counter() - begin)
+        self._telemetry.binds.labels(type(outcome).__name__).inc()
+        self._settle(pod, outcome)
+
+    def _settle(self, pod: Pod, outcome: Outcome) -> None:
+        """5. Confirm or forget, in the same step that learns the outcome."""
+        world, uid = self._world, pod.key.uid
+        ledger, queue = world.cluster.ledger, world.queue
+        found = outcome.pod if isinstance(outcome, Bound | BoundElsewhere | Rejected) else None
+        if isinstance(outcome, Bound):
+            ledger.confirm(uid)
+            queue.remove(uid)
+            self._voice.bound(pod, outcome.node)
+        else:
+            freed = ledger.forget(uid).freed
+            self._telemetry.decisions.labels("undone").inc()
+            if isinstance(outcome, Rejected):
+                self._reject(pod, outcome)
+            elif isinstance(outcome, Gone):
+                queue.remove(uid)
+            if freed:
+                queue.wake()
+        if found is not None:
+            on_pod_event(world, found, gone=False)
+
+    def _reject(self, pod: Pod, outcome: Rejected) -> None:
+        log.info("%s: not bound: %s: %s", pod.key, outcome.why.value, outcome.message)
+        self._world.queue.rest(pod.key.uid, self._world.now())
+        if outcome.why is not Why.CHANGED:
+            self._voice.not_bound(pod, outcome.why, outcome.message)
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    async def _idle(self) -> None:
+        """Wait until a pod may have become ready."""
+        queue = self._world.queue
+        queue.changed.clear()
+        next_rest = queue.next_rest()
+        pause = None if next_rest is None else max(next_rest - self._world.now(), 0.001)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(queue.changed.wait(), pause)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._bug = error
+            self._world.queue.changed.set()

@@ -1,0 +1,83 @@
+"""What people are told about pods and nodes: events, and the condition that ``kubectl describe`` and autoscalers read.
+
+Reasons and sentences are those of HAMi v2.7.0 pkg/scheduler/event.go, since people search for them.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from hami_operator.core.model import Pod
+from hami_operator.kube.binder import Why
+from hami_operator.kube.client import Client
+from hami_operator.kube.conditions import mark_unscheduled
+from hami_operator.kube.errors import KubeError
+from hami_operator.kube.events import Occurrence, Recorder, Regarding
+from hami_operator.kube.lockbook import LockNews
+from hami_operator.world import Problem
+
+log = logging.getLogger(__name__)
+
+FILTERING_SUCCEED = "FilteringSucceed"
+FILTERING_FAILED = "FilteringFailed"
+BINDING_SUCCEED = "BindingSucceed"
+BINDING_FAILED = "BindingFailed"
+ALLOCATION_NOT_WRITABLE = "AllocationNotWritable"
+NODE_LOCKED = "NodeLocked"
+NODE_LOCK_FORCED = "NodeLockForced"
+UNSCHEDULABLE = "Unschedulable"
+
+
+class Voice:
+    """Tells. Nothing here waits but ``refused``, which writes the pod's condition when it has changed."""
+
+    def __init__(self, recorder: Recorder, client: Client) -> None:
+        self._recorder = recorder
+        self._client = client
+
+    def placed(self, pod: Pod, message: str) -> None:
+        """The pod fits; cards are reserved."""
+        self._recorder.record(Occurrence(_pod(pod), FILTERING_SUCCEED, message))
+
+    async def refused(self, pod: Pod, message: str) -> dict[str, Any] | None:
+        """The pod fits nowhere. Returns the pod's object when its condition was written."""
+        if pod.unscheduled == (UNSCHEDULABLE, message):
+            return None
+        self._recorder.record(Occurrence(_pod(pod), FILTERING_FAILED, message, type="Warning"))
+        try:
+            return await mark_unscheduled(self._client, pod.key, message, pod.unscheduled)
+        except KubeError as error:
+            log.info("%s: its condition could not be written: %s", pod.key, error)
+            return None
+
+    def bound(self, pod: Pod, node: str) -> None:
+        """The pod is bound."""
+        text = f"Successfully binding node [{node}] to {pod.key}"
+        self._recorder.record(Occurrence(_pod(pod), BINDING_SUCCEED, text, "Binding"))
+
+    def not_bound(self, pod: Pod, why: Why, message: str) -> None:
+        """The decision could not be carried out; the pod is decided again."""
+        reason = ALLOCATION_NOT_WRITABLE if why is Why.NOT_WRITABLE else BINDING_FAILED
+        self._recorder.record(Occurrence(_pod(pod), reason, message, "Binding", "Warning"))
+
+    def problem(self, problem: Problem) -> None:
+        """Something about an object that a person should look at."""
+        regarding = Regarding(problem.kind, problem.namespace, problem.name, problem.uid)
+        self._recorder.record(Occurrence(regarding, problem.reason, problem.message, "Observing", "Warning"))
+        log.warning("%s %s/%s: %s", problem.kind, problem.namespace, problem.name, problem.message)
+
+    def lock(self, news: LockNews) -> None:
+        """A pod waits for a node lock, or one was taken by force."""
+        if news.pod is None:
+            log.warning("%s", news.text)
+            return
+        regarding = Regarding("Pod", news.pod.namespace, news.pod.name, news.pod.uid)
+        reason, kind = (NODE_LOCK_FORCED, "Warning") if news.forced else (NODE_LOCKED, "Normal")
+        self._recorder.record(
+            Occurrence(regarding, reason, news.text, "Binding", "Warning" if kind == "Warning" else "Normal")
+        )
+
+
+def _pod(pod: Pod) -> Regarding:
+    return Regarding("Pod", pod.key.namespace, pod.key.name, pod.key.uid)
