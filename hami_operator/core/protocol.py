@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from .errors import ProtocolError
 from .model import Allocation, Device, Share
@@ -51,6 +52,14 @@ _COMMA_FIELDS = (7, 9)
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _RESERVED = frozenset(",:;")
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+
+#: JSON's escapes can write half a character, which no program could send on.
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _HALF_CHARACTER.search(value) is None
 
 
 def parse_bool(text: str) -> bool | None:
@@ -147,7 +156,7 @@ def _json_record(key: str, position: int, record: object) -> Device:
 
     def text(name: str) -> str:
         value = record.get(name, "")
-        if not isinstance(value, str):
+        if not _is_text(value):
             raise ProtocolError(key, 0, f"record {position}: {name} {value!r} is not a text")
         return value
 
@@ -274,7 +283,7 @@ def _own_share(entry: object) -> Share:
     if not isinstance(entry, list) or len(entry) != 4:
         raise ValueError(f"{entry!r} is not [uuid, type, memory, cores]")
     uuid, kind, memory, cores = entry
-    if not (isinstance(uuid, str) and isinstance(kind, str)):
+    if not (_is_text(uuid) and _is_text(kind)):
         raise ValueError(f"{entry!r} is not [uuid, type, memory, cores]")
     if not all(type(n) is int and 0 <= n <= INT32_MAX for n in (memory, cores)):
         raise ValueError(f"{entry!r}: memory and cores are integers from 0 to {INT32_MAX}")

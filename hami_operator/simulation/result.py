@@ -43,11 +43,12 @@ def admission_row(scheduler_name: str, operations: Sequence[Mapping[str, Any]]) 
 
 
 def placement_row(pod: Pod, placement: Placement, entry: NodeDevices, profiles: Sequence[Profile], now: float) -> Row:
-    """Where a pod goes, with which cards, and what the Binding carries."""
+    """Where a pod goes, with which cards, and what the Binding carries (nothing for a pod without cards)."""
+    allocation = placement.allocation
     return {
         "node": placement.node,
-        "devices": _pod_devices(pod, placement.allocation),
-        "annotations": binding_annotations(entry, placement.allocation, profiles, now),
+        "devices": _pod_devices(pod, allocation),
+        "annotations": binding_annotations(entry, allocation, profiles, now) if allocation else {},
         "nodes": node_rows(placement.kept),
     }
 
