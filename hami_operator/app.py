@@ -74,7 +74,7 @@ class App:
     async def lead(self) -> None:
         """What the leader does: make sure that nothing of the last one can still land, then decide for ever."""
         log.info("leading: fencing %d pending pods", len(self.world.queue))
-        await self.pods.resync()
+        await self.pods.fill()
         await self._fence_pending()
         await self.locks.sweep()
         version = await server_version(self.client)
