@@ -1,0 +1,72 @@
+"""HAMi's NVIDIA device plugin (pkg/device-plugin/nvidiadevice, pkg/device/nvidia), in hami-core mode."""
+
+from __future__ import annotations
+
+import uuid
+
+from hami_operator.core.protocol import parse_bool
+
+from .habits import Grant, Habits, Handshake, Injection, Mount, Release
+
+_RELEASES = (
+    Release("2.7", json_register=False, keeps_empty=False, handshake=Handshake.ALWAYS, more_word="GPU"),
+    Release("2.8", json_register=True, keeps_empty=False, handshake=Handshake.ON_CHANGE, more_word="GPU"),
+    Release("2.9", json_register=True, keeps_empty=True, handshake=Handshake.ON_CHANGE, more_word="GPU"),
+    Release(
+        "2.10",
+        json_register=True,
+        keeps_empty=True,
+        handshake=Handshake.NEVER,
+        more_word="NVIDIA",
+        takes_success=True,
+    ),
+)
+
+#: Where the plugin keeps the limiting library on the host (HOOK_PATH of the chart, with the folder it adds).
+_HOOKS = "/usr/local/vgpu"
+
+
+def _card_id(card: uuid.UUID) -> str:
+    return f"GPU-{card}"
+
+
+def _type_text(product: str, release: Release) -> str:
+    """HAMi: 2.7 always puts ``NVIDIA-`` before the product name; later only where it does not begin with NVIDIA."""
+    return product if release.json_register and product.startswith("NVIDIA") else f"NVIDIA-{product}"
+
+
+def _inject(grant: Grant) -> Injection:
+    """HAMi v2.7.0 pkg/device-plugin/nvidiadevice/nvinternal/plugin/server.go, Allocate.
+
+    Memory limits are numbered in the order of the annotation; the core limit is the first card's, for all of them.
+    """
+    cache = uuid.uuid5(uuid.NAMESPACE_OID, f"{grant.pod_uid}/{grant.container}")
+    envs = {"NVIDIA_VISIBLE_DEVICES": ",".join(share.uuid for share in grant.shares)}
+    envs |= {f"CUDA_DEVICE_MEMORY_LIMIT_{i}": f"{share.memory_mib}m" for i, share in enumerate(grant.shares)}
+    envs["CUDA_DEVICE_SM_LIMIT"] = str(grant.shares[0].cores)
+    envs["CUDA_DEVICE_MEMORY_SHARED_CACHE"] = f"{_HOOKS}/{cache}.cache"
+    envs["LIBCUDA_LOG_LEVEL"] = "1"
+    mounts = [
+        Mount(f"{_HOOKS}/libvgpu.so", f"{_HOOKS}/libvgpu.so"),
+        Mount(_HOOKS, f"{_HOOKS}/containers/{grant.pod_uid}_{grant.container}", read_only=False),
+        Mount("/tmp/vgpulock", "/tmp/vgpulock", read_only=False),
+    ]
+    if parse_bool(grant.env.get("CUDA_DISABLE_CONTROL", "false")) is not True:
+        mounts.append(Mount("/etc/ld.so.preload", f"{_HOOKS}/ld.so.preload"))
+    return Injection(envs, tuple(mounts))
+
+
+HABITS = Habits(
+    family="NVIDIA",
+    resource="nvidia.com/gpu",
+    register_key="hami.io/node-nvidia-register",
+    handshake_key="hami.io/node-handshake",
+    to_allocate_key="hami.io/vgpu-devices-to-allocate",
+    allocated_key="hami.io/vgpu-devices-allocated",
+    mode="hami-core",
+    cores=100,
+    releases={release.name: release for release in _RELEASES},
+    card_id=_card_id,
+    type_text=_type_text,
+    inject=_inject,
+)
