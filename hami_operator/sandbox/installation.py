@@ -1,0 +1,146 @@
+"""The operator and the webhook in a sandbox: the manifests as users apply them, the processes on this machine.
+
+Each process runs with the token of its own ServiceAccount, so exactly the RBAC of the manifests is what it has. There
+are no container images here, so the Deployments are scaled to zero and play no part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from .errors import SandboxError
+from .sandbox import Sandbox
+from .waiting import until
+
+NAMESPACE = "hami-system"
+START_SECONDS = 30.0
+
+#: A killed operator is followed by the next one as soon as its lease is over.
+_QUICK_LEASE = {
+    "HAMI_LEADER__LEASE_SECONDS": "3",
+    "HAMI_LEADER__RENEW_DEADLINE_SECONDS": "2",
+    "HAMI_LEADER__RETRY_SECONDS": "0.3",
+}
+
+
+def manifests() -> Path:
+    """The folder with the manifests. Raises SandboxError where the program was installed without them."""
+    folder = Path(__file__).parents[2] / "manifests"
+    if not folder.is_dir():
+        raise SandboxError(f"{folder} is not there: run this from a checkout of the repository")
+    return folder
+
+
+@dataclass(slots=True)
+class Companion:
+    """One of our processes: its pid, and where it answers."""
+
+    name: str
+    pid: int
+    health_port: int
+
+    @property
+    def url(self) -> str:
+        """Its own endpoints (``/livez``, ``/readyz``, ``/metrics``)."""
+        return f"http://127.0.0.1:{self.health_port}"
+
+
+@dataclass(slots=True)
+class Installation:
+    """What runs in a sandbox for it to place accelerator pods."""
+
+    sandbox: Sandbox
+    config: Path
+    operators: list[Companion] = field(default_factory=list)
+    webhooks: list[Companion] = field(default_factory=list)
+    _started: int = 0
+
+    @classmethod
+    async def install(cls, sandbox: Sandbox, config: Path | None = None, *, overlay: str = "direct") -> Installation:
+        """Apply the manifests and start certificates, webhook and operator; returns when all are ready.
+
+        ``config`` is the settings file, that of the manifests by default.
+        """
+        await sandbox.kubectl("apply", "-k", str(manifests() / "overlays" / overlay))
+        await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
+        made = cls(sandbox, config or manifests() / "base" / "config.yaml")
+        await asyncio.gather(made.start_webhook(), made.start_operator())
+        return made
+
+    async def start_webhook(self) -> Companion:
+        """Make the certificates, start a webhook, and have the API server call it."""
+        port, health = free_port(), free_port()
+        folder = self.sandbox.folder / "tls"
+        url = f"https://127.0.0.1:{port}/mutate"
+        account = await self.sandbox.service_account_kubeconfig(NAMESPACE, "hami-webhook-certs")
+        certs = ["certs", "--once", f"--kubeconfig={account}", f"--url={url}", f"--export={folder}"]
+        await _finish([sys.executable, "-m", "webhook", *certs])
+        serve = ["serve", f"--cert-dir={folder}", "--host=127.0.0.1", f"--port={port}", f"--health-port={health}"]
+        companion = await self._start("webhook", ["webhook", *serve, f"--config={self.config}"], health, {})
+        self.webhooks.append(companion)
+        return companion
+
+    async def start_operator(self, environment: Mapping[str, str] | None = None) -> Companion:
+        """Start an operator; returns when it is ready (it may have to wait for the lease before it decides)."""
+        account = await self.sandbox.service_account_kubeconfig(NAMESPACE, "hami-operator")
+        health = free_port()
+        serving = {"HAMI_SERVING__HOST": "127.0.0.1", "HAMI_SERVING__PORT": str(health)}
+        command = ["hami_operator", "run", "-v", f"--kubeconfig={account}", f"--config={self.config}"]
+        companion = await self._start("operator", command, health, {**_QUICK_LEASE, **serving, **(environment or {})})
+        self.operators.append(companion)
+        return companion
+
+    def kill(self, companion: Companion) -> None:
+        """End one of them as ``kill -9`` does."""
+        self.sandbox.end(companion.pid)
+        for running in (self.operators, self.webhooks):
+            with contextlib.suppress(ValueError):
+                running.remove(companion)
+
+    def log(self, companion: Companion) -> str:
+        """What it has written."""
+        return self.sandbox.log(companion.name).read_text(encoding="utf-8", errors="replace")
+
+    async def _start(self, kind: str, module: list[str], health_port: int, more: Mapping[str, str]) -> Companion:
+        self._started += 1
+        name = f"{kind}-{self._started}"
+        pid = self.sandbox.spawn(name, [sys.executable, "-m", *module], more)
+        companion = Companion(name, pid, health_port)
+        try:
+            await until(f"{name} is ready", lambda: _ready(companion), START_SECONDS)
+        except SandboxError as error:
+            raise SandboxError(f"{error}; the end of its log:\n{self.log(companion)[-2000:]}") from None
+        return companion
+
+
+async def _ready(companion: Companion) -> bool | None:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{companion.url}/readyz") as response:
+            return True if response.status == 200 else None
+    except aiohttp.ClientError:
+        return None
+
+
+async def _finish(command: list[str]) -> None:
+    """Run a command to its end. Raises SandboxError with its words when it fails."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise SandboxError(f"{' '.join(command[1:4])} ended with {process.returncode}: {output.decode()[-2000:]}")
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
