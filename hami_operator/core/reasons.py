@@ -73,8 +73,8 @@ class Refusal:
 
 
 def card_refusals(counts: Mapping[Reason, int], offered: int) -> tuple[Refusal, ...]:
-    """Refusals of one node from counted card reasons, in alphabetical order of the reason (HAMi v2.10 form)."""
-    return tuple(Refusal(reason, counts[reason], offered) for reason in sorted(counts, key=str))
+    """Refusals of one node from counted card reasons, in the order of their texts (HAMi v2.10 sorts ``k/N Reason``)."""
+    return tuple(sorted((Refusal(reason, count, offered) for reason, count in counts.items()), key=str))
 
 
 def refusals_text(refusals: Iterable[Refusal]) -> str:
