@@ -1,0 +1,278 @@
+"""The command line of the sandbox: ``hami-operator sandbox up | status | down | ...``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from . import binaries, build
+from .cards import CARD_TYPES
+from .errors import BadSpec, NotRunning, SandboxError
+from .instance import Instance, instances
+from .nodes import Kind, Node, NodeSpec
+from .playing import no_hollow_nodes
+from .podstatus import RUN_SECONDS
+from .sandbox import Sandbox, Settings
+
+_TYPES = ", ".join(sorted(CARD_TYPES))
+
+#: What ``up`` starts when no node is named.
+_DEFAULT_NODES = ("a100-80:8", "a30:4", "t4:2")
+
+
+class _Group(click.Group):
+    """Turns the sandbox's errors into one line and status 1 (2 for what the user wrote wrongly)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BadSpec as error:
+            raise click.UsageError(str(error)) from error
+        except SandboxError as error:
+            raise click.ClickException(str(error)) from error
+
+
+_name = click.option("--name", default="default", show_default=True, help="Which sandbox; several run side by side.")
+_parent = click.option(
+    "--dir",
+    "parent",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder that sandboxes are kept in.  [default: the user's state folder]",
+)
+
+
+@click.group(cls=_Group)
+def sandbox() -> None:
+    """A Kubernetes of your own on this machine, with accelerator nodes that need no accelerators.
+
+    \b
+    Examples:
+      hami-operator sandbox up --node a100-80:8x2 --node t4:4
+      hami-operator sandbox status
+      hami-operator sandbox kubectl -- get nodes
+      hami-operator sandbox down
+    """
+
+
+@sandbox.command()
+@click.option("--node", "nodes", multiple=True, metavar="TYPE:CARDS[xNODES]", help=f"Nodes to start. Types: {_TYPES}.")
+@click.option("--simulated", is_flag=True, help="All nodes are simulated (cheap: hundreds on one machine).")
+@click.option("--scheduler", is_flag=True, help="Run kube-scheduler as well.")
+@click.option("--plugin", "release", default="2.7", show_default=True, help="Release of HAMi whose plugin nodes run.")
+@_name
+@_parent
+def up(
+    nodes: tuple[str, ...], *, simulated: bool, scheduler: bool, release: str, name: str, parent: Path | None
+) -> None:
+    """Start it in the background.
+
+    Hollow nodes run the kubelet's own code; put sim: before a type for a simulated node.
+
+    \b
+    Examples:
+      hami-operator sandbox up --node a100-80:8x2 --node t4:4
+      hami-operator sandbox up --name big --node sim:h100:8x200
+    """
+    console = Console()
+    kind = _default_kind(simulated, console)
+    specs = [NodeSpec.parse(text, kind, release) for text in nodes or _DEFAULT_NODES]
+    began = time.monotonic()
+    settings = Settings(name=name, parent=parent, scheduler=scheduler, attached=False)
+    _prepare()
+    if not console.is_terminal:
+        console.print("Starting etcd, API server, controllers and nodes ...")
+    with console.status("starting etcd, API server, controllers and nodes ..."):
+        started = asyncio.run(Sandbox.start(specs, settings))
+    _show(started, console)
+    console.print(f"\nUp in {time.monotonic() - began:.1f} s. Try:")
+    console.print(f"  export KUBECONFIG={started.kubeconfig}", soft_wrap=True)
+    console.print(f"  {started.kubectl_path} get nodes", soft_wrap=True)
+    console.print(f"  hami-operator sandbox down{'' if name == 'default' else f' --name {name}'}")
+
+
+def _default_kind(simulated: bool, console: Console) -> Kind:  # noqa: FBT001 - a flag of the command line
+    if simulated:
+        return Kind.SIMULATED
+    why = no_hollow_nodes()
+    if why is not None:
+        console.print(f"Hollow nodes can't run here ({why}); nodes are simulated instead.")
+        return Kind.SIMULATED
+    return Kind.HOLLOW
+
+
+def _show(shown: Sandbox, console: Console) -> None:
+    table = Table("node", "kind", "cards", "memory", "plugin", title=f"sandbox {shown.name}", title_justify="left")
+    nodes = shown.nodes
+    for node in nodes[:_ROWS]:
+        card = node.type
+        table.add_row(
+            node.name,
+            str(node.kind),
+            f"{node.state.cards} x {card.product}",
+            f"{card.memory_mib} MiB each",
+            f"HAMi {node.state.release}",
+        )
+    if len(nodes) > _ROWS:
+        table.add_row(f"and {len(nodes) - _ROWS} more", "", "", "", "")
+    console.print(table)
+    console.print(f"API server  {shown.url} (binaries: {shown.state.binaries})")
+    console.print(f"kubeconfig  {shown.kubeconfig}", soft_wrap=True)
+
+
+#: Nodes shown one by one.
+_ROWS = 20
+
+
+@sandbox.command()
+@_name
+@_parent
+def status(name: str, parent: Path | None) -> None:
+    """Show its nodes and what the plugins' checkers say; status 1 when it is not running.
+
+    \b
+    Example:
+      hami-operator sandbox status --name big
+    """
+    console = Console()
+    try:
+        running = Sandbox.attach(name, parent)
+    except NotRunning as error:
+        others = [other.name for other in instances(parent) if other.name != name and _runs(other)]
+        raise SandboxError(f"{error}; running are: {', '.join(others) or 'none'}") from None
+    _show(running, console)
+    console.print(str(running.verdict()))
+
+
+def _runs(instance: Instance) -> bool:
+    try:
+        instance.read()
+    except NotRunning:
+        return False
+    return True
+
+
+@sandbox.command()
+@click.option("--all", "every", is_flag=True, help="End every sandbox in the folder.")
+@_name
+@_parent
+def down(name: str, parent: Path | None, *, every: bool) -> None:
+    """End it: no process, no file and no mount is left. Also clears what a killed one left.
+
+    \b
+    Example:
+      hami-operator sandbox down --all
+    """
+    for instance in instances(parent) if every else [Instance.of(name, parent)]:
+        with instance.locked():
+            found = instance.clear()
+        click.echo(f"sandbox {instance.name} {'is gone' if found else 'was not there'}")
+
+
+@sandbox.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@_name
+@_parent
+def kubectl(arguments: tuple[str, ...], name: str, parent: Path | None) -> None:
+    """Run the kubectl that belongs to it, as its administrator.
+
+    \b
+    Example:
+      hami-operator sandbox kubectl -- get pods -A
+    """
+    running = Sandbox.attach(name, parent)
+    path = str(running.kubectl_path)
+    os.execve(path, [path, *arguments], {**os.environ, "KUBECONFIG": str(running.kubeconfig)})
+
+
+@sandbox.command()
+def prepare() -> None:
+    """Have the components ready, so that ``up`` starts at once: look for them, and build them if need be.
+
+    \b
+    Example:
+      hami-operator sandbox prepare
+    """
+    found = _prepare()
+    click.echo(f"components: {found.paths[binaries.HOLLOW_NODE]} ({found.origin})")
+
+
+def _prepare() -> binaries.Binaries:
+    return binaries.find([*binaries.CONTROL_PLANE, binaries.SCHEDULER, binaries.HOLLOW_NODE], build.build)
+
+
+# -- faults --------------------------------------------------------------------------------------------------------
+
+_Fault = Callable[[Node, str], Coroutine[Any, Any, None]]
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadSpec(f"{what} {text!r} is not a number") from None
+
+
+_FAULTS: dict[str, tuple[str, _Fault]] = {
+    "slow": ("every Allocate waits VALUE seconds", lambda node, v: node.slow(_number(v, "seconds"))),
+    "fail-allocate": (
+        "the next VALUE Allocate calls fail (-1: all)",
+        lambda node, v: node.fail_allocate(int(_number(v or "-1", "times"))),
+    ),
+    "card-unhealthy": (
+        "the card of index VALUE falls ill",
+        lambda node, v: node.card_unhealthy(int(_number(v, "card"))),
+    ),
+    "card-healthy": ("and is well again", lambda node, v: node.card_healthy(int(_number(v, "card")))),
+    "plugin-dead": ("the plugin's process is killed", lambda node, _: node.kill_plugin()),
+    "plugin-start": ("and started again", lambda node, _: node.start_plugin()),
+    "gone": ("the machine stops", lambda node, _: node.gone()),
+    "back": ("and is there again", lambda node, _: node.back()),
+    "well": ("slowness, failures and ill cards end", lambda node, _: node.well()),
+}
+
+
+def _fault_help(faults: Sequence[str] = tuple(_FAULTS)) -> str:
+    lines = "\n".join(f"  {name:15} {_FAULTS[name][0]}" for name in faults)
+    return (
+        f"Make a node misbehave, or mend it.\n\n\b\nFaults:\n{lines}\n\n"
+        "\b\nExample:\n  hami-operator sandbox fault t4-0 card-unhealthy 1"
+    )
+
+
+@sandbox.command(help=_fault_help())
+@click.argument("node")
+@click.argument("kind", metavar="FAULT", type=click.Choice(list(_FAULTS)))
+@click.argument("value", required=False, default="")
+@_name
+@_parent
+def fault(node: str, kind: str, value: str, name: str, parent: Path | None) -> None:
+    """Do one of the faults (the help text is made of the table)."""
+    asyncio.run(_FAULTS[kind][1](Sandbox.attach(name, parent).node(node), value))
+
+
+@sandbox.command("exit")
+@click.argument("node")
+@click.argument("pod", metavar="NAMESPACE/POD")
+@click.argument("container")
+@click.option("--code", default=0, show_default=True, type=click.IntRange(0, 255), help="Its exit code.")
+@_name
+@_parent
+def exit_command(node: str, pod: str, container: str, *, code: int, name: str, parent: Path | None) -> None:
+    """End a running container.
+
+    \b
+    Example:
+      hami-operator sandbox exit t4-0 default/train main
+    """
+    asyncio.run(Sandbox.attach(name, parent).node(node).exit(pod, container, code))
+
+
+exit_command.help = f"{exit_command.help}\nA pod with the annotation {RUN_SECONDS} ends by itself."
