@@ -6,6 +6,7 @@ import click
 
 from hami_operator import __version__
 
+from .demo import demo
 from .run import run
 from .simulate import simulate
 
@@ -23,5 +24,6 @@ def main() -> None:
     """
 
 
+main.add_command(demo)
 main.add_command(run)
 main.add_command(simulate)

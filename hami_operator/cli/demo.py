@@ -1,0 +1,199 @@
+"""``demo``: a Kubernetes of its own, the manifests, real pods, and a table of who holds what."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from hami_operator.config import load
+from hami_operator.sandbox import NodeSpec, Sandbox, SandboxError, Settings
+from hami_operator.sandbox.installation import Installation, manifests
+from hami_operator.sandbox.waiting import until
+
+from .cards import card_table, read_cards
+
+NODES = (NodeSpec("a100-80", cards=1), NodeSpec("a30", cards=2), NodeSpec("t4", cards=1))
+NAME = "demo"
+PATIENCE_SECONDS = 20.0
+
+_SHOWN_VARIABLES = ("NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_")
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave everything running and say what to try.")
+def demo(*, keep: bool) -> None:
+    """Start a Kubernetes on this machine and show pods sharing cards in it. No hardware is needed.
+
+    \b
+    Example:
+      hami-operator demo --keep
+    """
+    console = Console(highlight=False)
+    try:
+        status = asyncio.run(_run(console, keep=keep))
+    except SandboxError as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(status)
+
+
+async def _run(console: Console, *, keep: bool) -> int:
+    begin = time.monotonic()
+    await _step_aside()
+    with console.status("etcd, API server, controllers and three nodes"):
+        sandbox = await Sandbox.start(NODES, Settings(name=NAME, attached=not keep))
+    try:
+        with console.status("manifests, webhook and operator"):
+            await Installation.install(sandbox)
+        took = time.monotonic() - begin
+        console.print(f"A Kubernetes with three accelerator nodes, webhook and operator: up in {took:.0f} s")
+        show = Show(sandbox, console)
+        await show.all()
+        verdict = sandbox.verdict()
+        console.print(f"\nThe device plugins' verdict: {verdict}", style="green" if verdict.ok else "red")
+        console.print(f"The demo took {time.monotonic() - begin:.0f} s.", style="dim")
+        if keep:
+            _say_what_to_try(console, sandbox)
+        return 0 if verdict.ok else 1
+    finally:
+        if not keep:
+            sandbox.stop()
+
+
+async def _step_aside() -> None:
+    """End a demo that was kept."""
+    try:
+        Sandbox.attach(NAME).stop()
+    except SandboxError:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """The scenes, each a real ``kubectl apply`` and what became of it. A scene that fails ends the demo."""
+
+    sandbox: Sandbox
+    console: Console
+
+    async def all(self) -> None:
+        """One scene after the other."""
+        await self._runs("Two pods share a card", "share-memory.yaml", "share-small", "share-large")
+        await self._runs("Half of a card, whatever its size", "memory-percentage.yaml", "half-a-card")
+        await self._runs("Two cards for one container", "two-cards.yaml", "two-cards")
+        await self._refused("The webhook refuses what can never work", "refused-binary-suffix.yaml")
+        await self._waits_and_starts()
+        await self._environment("share-small", "main")
+        await self._table()
+
+    async def _runs(self, title: str, file: str, *pods: str) -> None:
+        await self._apply(title, file)
+        for pod in pods:
+            found = await self._until(pod, lambda obj: obj["status"]["phase"] == "Running")
+            self._line("green", pod, f"runs on {found['spec']['nodeName']}: {_cards(found)}")
+
+    async def _refused(self, title: str, file: str) -> None:
+        self._title(title, file)
+        answer = await self.sandbox.kubectl("apply", "-f", str(_example(file)), check=False)
+        if answer.returncode == 0:
+            raise SandboxError(f"{file} was admitted and should not have been")
+        _, _, sentence = answer.stderr.partition("denied the request: ")
+        self._line("red", "denied", sentence.strip() or answer.stderr.strip())
+
+    async def _waits_and_starts(self) -> None:
+        await self._apply("A pod waits for room, and is told why", "trainer.yaml")
+        trainer = await self._until("trainer", lambda obj: obj["status"]["phase"] == "Running")
+        self._line("green", "trainer", f"runs on {trainer['spec']['nodeName']}: {_cards(trainer)}")
+        waiting = await self._until("waits-for-room", _unschedulable)
+        self._line("yellow", "waits-for-room", str(_unschedulable(waiting)))
+        await self.sandbox.node(trainer["spec"]["nodeName"]).exit("default/trainer", "main")
+        await self._until("trainer", lambda obj: obj["status"]["phase"] == "Succeeded")
+        self._line("blue", "trainer", "has ended; its memory comes back, nothing else is touched")
+        started = await self._until("waits-for-room", lambda obj: obj["status"]["phase"] == "Running")
+        self._line("green", "waits-for-room", f"runs on {started['spec']['nodeName']}: {_cards(started)}")
+
+    async def _environment(self, pod: str, container: str) -> None:
+        self._title(f"What the kubelet gave the container of {pod}", "")
+        node = (await self._get(pod))["spec"]["nodeName"]
+        environment = await self.sandbox.node(node).environment(f"default/{pod}", container)
+        for name in sorted(environment):
+            if name.startswith(_SHOWN_VARIABLES):
+                self.console.print(Text(f"  {name}={environment[name]}"), overflow="ellipsis", no_wrap=True)
+
+    async def _table(self) -> None:
+        self._title("Who holds what", "")
+        async with self.sandbox.api() as api:
+            nodes = await api.get("/api/v1/nodes")
+            pods = await api.get("/api/v1/pods")
+        rows = read_cards(nodes["items"], pods["items"], load().devices.profiles())
+        self.console.print(card_table(rows, colours=self.console.color_system is not None))
+
+    # -- telling and asking --------------------------------------------------------------------------------------
+
+    async def _apply(self, title: str, file: str) -> None:
+        self._title(title, file)
+        await self.sandbox.kubectl("apply", "-f", str(_example(file)))
+
+    def _title(self, title: str, file: str) -> None:
+        self.console.print(Text(f"\n{title}", style="bold"))
+        if file:
+            self.console.print(Text(f"  $ kubectl apply -f manifests/examples/nvidia/{file}", style="dim"))
+
+    def _line(self, style: str, name: str, text: str) -> None:
+        self.console.print(Padding(Text.assemble((name, style), " ", text), (0, 0, 0, 2)))
+
+    async def _get(self, pod: str) -> dict[str, Any]:
+        answer = await self.sandbox.kubectl("get", "pod", pod, "-o", "json")
+        found: dict[str, Any] = json.loads(answer.stdout)
+        return found
+
+    async def _until(self, pod: str, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        async def ask() -> dict[str, Any] | None:
+            found = await self._get(pod)
+            return found if holds(found) else None
+
+        asked: Callable[[], Awaitable[dict[str, Any] | None]] = ask
+        return await until(f"pod {pod}", asked, PATIENCE_SECONDS)
+
+
+def _example(file: str) -> Any:
+    return manifests() / "examples" / "nvidia" / file
+
+
+def _unschedulable(obj: dict[str, Any]) -> str | None:
+    for condition in obj["status"].get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            message: str = condition["message"]
+            return message
+    return None
+
+
+def _cards(obj: dict[str, Any]) -> str:
+    """The cards of a pod as its annotation lists them: ``GPU-b7fb44f2 (3000 MiB)``."""
+    text: str = obj["metadata"]["annotations"]["hami.io/vgpu-devices-allocated"]
+    entries = [entry.split(",") for segment in text.split(";") for entry in segment.split(":") if "," in entry]
+    return ", ".join(
+        f"{uuid[:12]} {memory} MiB" + (f" {cores} %" if cores != "0" else "") for uuid, _, memory, cores in entries
+    )
+
+
+def _say_what_to_try(console: Console, sandbox: Sandbox) -> None:
+    console.print("\nIt is left running. Try:", style="bold")
+    for line in (
+        f"export KUBECONFIG={sandbox.kubeconfig}",
+        f"alias kubectl={sandbox.kubectl_path}",
+        "kubectl get pods -o wide",
+        "kubectl apply -f manifests/examples/nvidia/deployment.yaml",
+        "kubectl describe pod share-large",
+        "kubectl get node a30-0 -o jsonpath='{.metadata.annotations}'",
+        f"hami-operator sandbox down --name {sandbox.name}",
+    ):
+        console.print(Text(f"  {line}"), soft_wrap=True)
