@@ -7,6 +7,7 @@ import contextlib
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
@@ -15,8 +16,6 @@ import yaml
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from hami_operator import config
-from hami_operator.kube.access import load_access
-from hami_operator.kube.client import Client
 from hami_operator.kube.errors import KubeError
 
 from . import configuration, install
@@ -24,6 +23,9 @@ from .app import Health, health_app
 from .mutate import Privileged, Settings, mutate_pod
 from .review import Judge
 from .server import Listen, listening, serve, stop_signal
+
+if TYPE_CHECKING:
+    from hami_operator.kube.client import Client
 
 
 @click.group()
@@ -84,7 +86,7 @@ def serve_command(
     Example:
       hami-webhook serve --cert-dir /tls --port 8443 --config /etc/hami/config.yaml
     """
-    judge = _judge(_load(config_file))
+    judge = judge_of(_load(config_file))
     try:
         uvloop.run(serve(Listen(cert_dir, host, port, health_port), judge, drain_seconds))
     except OSError as error:
@@ -156,8 +158,8 @@ def _load(path: Path | None) -> config.Settings:
         raise click.ClickException(str(error)) from None
 
 
-def _judge(settings: config.Settings) -> Judge:
-    """What the settings make of ``mutate_pod``."""
+def judge_of(settings: config.Settings) -> Judge:
+    """``mutate_pod`` as the settings want it."""
     profiles = settings.devices.profiles()
     chosen = Settings(
         scheduler_name=settings.scheduler_name,
@@ -167,8 +169,16 @@ def _judge(settings: config.Settings) -> Judge:
     return lambda pod: mutate_pod(pod, profiles, chosen)
 
 
+async def _client(kubeconfig: str | None) -> Client:
+    """A client; imported here, since ``serve`` needs none and would hold its hundred megabytes for nothing."""
+    from hami_operator.kube.access import load_access  # noqa: PLC0415
+    from hami_operator.kube.client import Client  # noqa: PLC0415
+
+    return Client(await load_access(kubeconfig))
+
+
 async def _install(kubeconfig: str | None, settings: install.Settings) -> None:
-    async with Client(await load_access(kubeconfig)) as client:
+    async with await _client(kubeconfig) as client:
         await install.install(client, settings)
 
 
@@ -185,7 +195,7 @@ async def _maintain(kubeconfig: str | None, settings: install.Settings, interval
     async with contextlib.AsyncExitStack() as stack:
         app = health_app(Health(lambda: last[0]), lambda: generate_latest(registry))
         await stack.enter_async_context(listening(app, "0.0.0.0", health_port))
-        client = await stack.enter_async_context(Client(await load_access(kubeconfig)))
+        client = await stack.enter_async_context(await _client(kubeconfig))
         loop = asyncio.create_task(install.maintain(client, settings, interval, told))
         stack.callback(loop.cancel)
         stopped = asyncio.create_task(stop.wait())

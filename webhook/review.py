@@ -1,12 +1,20 @@
-"""AdmissionReview in, AdmissionReview out, in the version that was asked. Pure: bytes in, bytes out."""
+"""AdmissionReview in, AdmissionReview out, in the version that was asked. Pure: bytes in, bytes out.
+
+Pods of one workload differ in name, token volume and owner, and in nothing that is judged. So the judge is shown a
+*view* of the pod, only the fields that matter, and what it said to a view is remembered: replicas cost no second look.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from hami_operator.core import protocol
 
 from .mutate import Patch, Refusal
 
@@ -19,6 +27,11 @@ UNPROCESSABLE = 422
 #: The API server hands a message on to the user; nobody reads more than this of one.
 _LONGEST_MESSAGE = 1_000
 
+#: How many views are remembered, and up to which size (bytes).
+_VIEWS, _LARGEST_VIEW = 1_024, 8_192
+
+T = TypeVar("T", bound="Request")
+
 Judge = Callable[[Mapping[str, Any]], Patch | Refusal]
 
 
@@ -26,7 +39,7 @@ class NoReview(Exception):
     """The body is no AdmissionReview that could be answered; the text names the field and what is allowed."""
 
 
-class Resource(msgspec.Struct):
+class Resource(Struct):
     """Which resource the request is about."""
 
     group: str = ""
@@ -34,22 +47,67 @@ class Resource(msgspec.Struct):
     resource: str = ""
 
 
-class Request(msgspec.Struct, rename="camel"):
-    """What we read of an AdmissionRequest (k8s.io/api/admission/v1)."""
+class ContainerView(Struct, rename="camel", omit_defaults=True):
+    """What is judged of a container."""
+
+    name: Raw | UnsetType = UNSET
+    resources: Raw | UnsetType = UNSET
+    env: Raw | UnsetType = UNSET
+    security_context: Raw | UnsetType = UNSET
+    restart_policy: Raw | UnsetType = UNSET
+
+
+class LabelsView(Struct, omit_defaults=True):
+    """The one label that is judged."""
+
+    node: Raw | UnsetType = msgspec.field(default=UNSET, name=protocol.POD_NODE)
+
+
+class MetadataView(Struct, omit_defaults=True):
+    """What is judged of a pod's metadata."""
+
+    annotations: Raw | UnsetType = UNSET
+    labels: LabelsView | UnsetType | None = UNSET
+
+
+class SpecView(Struct, rename="camel", omit_defaults=True):
+    """What is judged of a pod's spec."""
+
+    containers: list[ContainerView] | UnsetType | None = UNSET
+    init_containers: list[ContainerView] | UnsetType | None = UNSET
+    scheduler_name: Raw | UnsetType = UNSET
+    runtime_class_name: Raw | UnsetType = UNSET
+    node_name: Raw | UnsetType = UNSET
+
+
+class PodView(Struct, omit_defaults=True):
+    """What is judged of a pod: the judge sees these fields and no others. Positions of containers are the pod's."""
+
+    metadata: MetadataView | UnsetType | None = UNSET
+    spec: SpecView | UnsetType | None = UNSET
+
+
+class Request(Struct, rename="camel"):
+    """What we read of an AdmissionRequest (k8s.io/api/admission/v1), the object apart."""
 
     uid: str
     resource: Resource = msgspec.field(default_factory=Resource)
     sub_resource: str | None = None
     operation: str = ""
-    object: dict[str, Any] | None = None
 
 
-class Review(msgspec.Struct, rename="camel"):
+class Envelope(Struct, Generic[T], rename="camel"):
     """An AdmissionReview as the API server sends it."""
 
     api_version: str
     kind: str
-    request: Request | None = None
+    request: T | None = None
+
+
+class PodRequest(Request, rename="camel"):
+    """A request with what is judged of its pod."""
+
+    object: PodView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,68 +118,93 @@ class Answer:
     result: str
 
 
-_decoder = msgspec.json.Decoder(Review)
-_encoder = msgspec.json.Encoder()
+#: Result for the metrics, and AdmissionResponse without its uid.
+Response = tuple[str, Mapping[str, Any]]
+
+_reviews = msgspec.json.Decoder(Envelope[PodRequest])
+_envelopes = msgspec.json.Decoder(Envelope[Request])
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_encode = msgspec.json.Encoder().encode
+_UNTOUCHED: Response = ("untouched", {"allowed": True})
 
 
-def answer(body: bytes, judge: Judge) -> Answer:
-    """Let ``judge`` look at the pod of a review and write down what it says.
+class Reviewer:
+    """Answers reviews as ``judge`` says, which must be a pure function of the pod."""
 
-    Raises:
-        NoReview: the body is not JSON, or not an AdmissionReview with a request.
-    """
-    review = _read(body)
-    request = review.request
-    if request is None:
-        raise NoReview("request: it is missing, an AdmissionReview must have one")
-    verdict = _verdict(request, judge)
-    if isinstance(verdict, Refusal):
-        return Answer(_encode(review, request, _refused(verdict)), "refused")
-    return Answer(_encode(review, request, _allowed(verdict)), "mutated" if verdict.operations else "untouched")
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._remembered = lru_cache(_VIEWS)(self._response)
+
+    def answer(self, body: bytes) -> Answer:
+        """Let the judge look at the pod of a review and write down what it says.
+
+        Raises:
+            NoReview: the body is not JSON, or not an AdmissionReview with a request.
+        """
+        try:
+            review = _reviews.decode(body)
+        except _MALFORMED as error:
+            envelope = _read_envelope(body)
+            return _answer(envelope, _request(envelope), _refused(str(error)))
+        request = _request(review)
+        return _answer(review, request, self._respond(request))
+
+    def _respond(self, request: PodRequest) -> Response:
+        resource = request.resource
+        if (resource.group, resource.resource) != ("", "pods"):
+            name = f"{resource.group}/{resource.resource}".lstrip("/") or "nothing"
+            return _refused(f"this webhook judges pods, its configuration sends it {_short(name)!r}")
+        if request.operation != "CREATE" or request.sub_resource:
+            return _UNTOUCHED
+        if request.object is None:
+            return _refused("request.object is missing: the creation of a pod can't be judged without the pod")
+        view = _encode(request.object)
+        return self._remembered(view) if len(view) <= _LARGEST_VIEW else self._response(view)
+
+    def _response(self, view: bytes) -> Response:
+        try:
+            pod = msgspec.json.decode(view)
+        except _MALFORMED as error:
+            return _refused(f"request.object: {error}")
+        verdict = self._judge(pod)
+        if isinstance(verdict, Refusal):
+            return _refused(verdict.message)
+        response: dict[str, Any] = {"allowed": True}
+        if verdict.operations:
+            # Bytes are written as base64, which is the form that AdmissionResponse.patch has on the wire.
+            response |= {"patchType": "JSONPatch", "patch": _encode(verdict.operations)}
+        if verdict.warnings:
+            response["warnings"] = [_short(warning) for warning in verdict.warnings]
+        return "mutated" if verdict.operations else "untouched", response
 
 
-def _read(body: bytes) -> Review:
+def _read_envelope(body: bytes) -> Envelope[Request]:
+    """A review whose object is malformed. Raises NoReview when more than that is."""
     try:
-        review = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _envelopes.decode(body)
+    except _MALFORMED as error:
         raise NoReview(f"the body is no AdmissionReview: {error}") from None
+
+
+def _request(review: Envelope[T]) -> T:
     if review.kind != KIND:
         raise NoReview(f"kind: {_short(review.kind)!r} is not {KIND}")
     if review.api_version not in API_VERSIONS:
         raise NoReview(f"apiVersion: {_short(review.api_version)!r} is not one of {', '.join(API_VERSIONS)}")
-    return review
+    if review.request is None:
+        raise NoReview("request: it is missing, an AdmissionReview must have one")
+    return review.request
 
 
-def _verdict(request: Request, judge: Judge) -> Patch | Refusal:
-    resource = request.resource
-    if (resource.group, resource.resource) != ("", "pods"):
-        name = f"{resource.group}/{resource.resource}".lstrip("/") or "nothing"
-        return Refusal(f"this webhook judges pods, its configuration sends it {_short(name)!r}")
-    if request.operation != "CREATE" or request.sub_resource:
-        return Patch()
-    if request.object is None:
-        return Refusal("request.object is missing: the creation of a pod can't be judged without the pod")
-    return judge(request.object)
+def _answer(review: Envelope[T], request: Request, response: Response) -> Answer:
+    result, content = response
+    answered = {"apiVersion": review.api_version, "kind": KIND, "response": {"uid": request.uid, **content}}
+    return Answer(_encode(answered), result)
 
 
-def _allowed(patch: Patch) -> dict[str, Any]:
-    response: dict[str, Any] = {"allowed": True}
-    if patch.operations:
-        # A bytes value is written as base64, which is the form that AdmissionResponse.patch has on the wire.
-        response |= {"patchType": "JSONPatch", "patch": _encoder.encode(patch.operations)}
-    if patch.warnings:
-        response["warnings"] = [_short(warning) for warning in patch.warnings]
-    return response
-
-
-def _refused(refusal: Refusal) -> dict[str, Any]:
-    status = {"code": UNPROCESSABLE, "reason": "Invalid", "message": _short(refusal.message)}
-    return {"allowed": False, "status": status}
-
-
-def _encode(review: Review, request: Request, response: dict[str, Any]) -> bytes:
-    answered = {"apiVersion": review.api_version, "kind": KIND, "response": {"uid": request.uid, **response}}
-    return _encoder.encode(answered)
+def _refused(message: str) -> Response:
+    status = {"code": UNPROCESSABLE, "reason": "Invalid", "message": _short(message)}
+    return "refused", {"allowed": False, "status": status}
 
 
 def _short(text: str) -> str:

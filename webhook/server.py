@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import ssl
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from .app import Health, Metrics, health_app, review_app
+from .app import Health, health_app, review_app
+from .metrics import Metrics
 from .review import Judge
 from .tls import CertificateError, ServingCertificate
 
@@ -49,15 +51,17 @@ async def running(listen: Listen, judge: Judge) -> AsyncIterator[Running]:
     certificate = ServingCertificate(listen.certificates)
     with contextlib.suppress(CertificateError):
         certificate.refresh()
-    metrics = Metrics.create()
+    metrics = Metrics(lambda: certificate.not_after)
     health = Health(lambda: certificate.problem)
     async with contextlib.AsyncExitStack() as stack:
-        health_server = health_app(health, lambda: metrics.text(certificate.not_after))
+        health_server = health_app(health, metrics.text)
         health_port = await stack.enter_async_context(listening(health_server, listen.host, listen.health_port))
         reviews = review_app(judge, metrics, health)
         port = await stack.enter_async_context(listening(reviews, listen.host, listen.port, certificate.context))
         follower = asyncio.create_task(certificate.follow(FOLLOW_S))
         stack.callback(follower.cancel)
+        gc.collect()
+        gc.freeze()  # what was imported stays: without it, collections walk all of it in the middle of reviews
         yield Running(port, health_port, health, certificate)
 
 

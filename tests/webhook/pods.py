@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jsonpatch
+from hypothesis import strategies as st
 
 from hami_operator.core.vendor import Profile
 from hami_operator.vendors import nvidia
@@ -35,6 +36,27 @@ RESOURCES = {
     "pct": "nvidia.com/gpumem-percentage",
     "cores": "nvidia.com/gpucores",
     "priority": "nvidia.com/priority",
+}
+
+#: Annotations that only the scheduler may write, and others that look like it.
+SPOOFED = {
+    "hami.io/vgpu-node": "n1",
+    "hami.io/vgpu-time": "1700000000",
+    "hami.io/bind-phase": "allocating",
+    "hami.io/bind-time": "1700000000",
+    "hami.io/vgpu-devices-to-allocate": "GPU-bbbb,NVIDIA,0,0:;",
+    "hami.io/vgpu-devices-allocated": "GPU-bbbb,NVIDIA,0,0:;",
+    "hami.io/dcu-devices-allocated": "DCU-1,DCU,0,0:;",
+    "hami-operator.io/allocation": "{}",
+    "hami-operator.io/epoch": "1",
+    "hami-operator.io/whatever": "1",
+}
+HARMLESS = {
+    "nvidia.com/use-gputype": "A100",
+    "hami.io/gpu-scheduler-policy": "binpack",
+    "hami.io/node-scheduler-policy": "spread",
+    "volcano.sh/vgpu-ids-new": "x",
+    "example.com/hami.io-devices-allocated": "x",
 }
 
 
@@ -99,3 +121,57 @@ def refused(obj: Mapping[str, Any], **kwargs: Any) -> str:
     verdict = judge(obj, **kwargs)
     assert isinstance(verdict, Refusal), verdict
     return verdict.message
+
+
+# -- pods of all kinds, for properties ---------------------------------------------------------------------------
+
+_amount = st.one_of(
+    st.integers(-2, 200).map(str),
+    st.sampled_from(["", "1k", "2Gi", "500m", "1e3", "x", "99999999999", "0.5", "+1", " 1"]),
+)
+_limits = st.dictionaries(st.sampled_from(["gpu", "mem", "pct", "cores", "priority", "cpu"]), _amount, max_size=5)
+_env = st.one_of(
+    st.none(),
+    st.lists(
+        st.builds(
+            lambda name: {"name": name, "value": "x"},
+            st.sampled_from(["A", "CUDA_TASK_PRIORITY", "GPU_CORE_UTILIZATION_POLICY"]),
+        ),
+        max_size=2,
+    ),
+)
+_container = st.builds(
+    lambda name, limits, env, privileged: container(
+        name, limits=limits, env=env, securityContext={"privileged": privileged}
+    ),
+    st.text(max_size=5),
+    _limits,
+    _env,
+    st.sampled_from([False, False, False, True, None]),
+)
+_spec = st.fixed_dictionaries(
+    {
+        "initContainers": st.one_of(st.none(), st.lists(_container, max_size=2)),
+        "schedulerName": st.sampled_from([None, "", "default-scheduler", "hami-scheduler", "other"]),
+        "nodeName": st.sampled_from([None, "", "", "n1"]),
+    },
+    optional={"runtimeClassName": st.sampled_from([None, "runc"]), "volumes": st.just([{"name": "v"}])},
+)
+_metadata = st.fixed_dictionaries(
+    {},
+    optional={
+        "annotations": st.one_of(
+            st.none(),
+            st.dictionaries(
+                st.sampled_from([*SPOOFED, *HARMLESS, *RESOURCES.values()]), st.text(max_size=5), max_size=4
+            ),
+        ),
+        "labels": st.sampled_from([None, {}, {"app": "x"}, {"hami.io/vgpu-node": "n1", "app": "x"}]),
+    },
+)
+pods_of_all_kinds = st.builds(
+    lambda containers, spec, metadata: {**pod(*containers, metadata=metadata, **spec), "status": {"phase": "Pending"}},
+    st.lists(_container, max_size=3),
+    _spec,
+    _metadata,
+)

@@ -7,12 +7,24 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from hami_operator.core.vendor import Admission, Hooks
 from webhook.mutate import ANNOTATIONS_LIMIT_BYTES, RESERVED_BYTES, Patch, Privileged, Refusal
 
-from .pods import RESOURCES, SETTINGS, admitted, amounts, container, families, judge, pod, refused
+from .pods import (
+    HARMLESS,
+    RESOURCES,
+    SETTINGS,
+    SPOOFED,
+    admitted,
+    amounts,
+    container,
+    families,
+    judge,
+    pod,
+    pods_of_all_kinds,
+    refused,
+)
 
 # -- who is judged: protocol 3.4, column OURS --------------------------------------------------------------------
 
@@ -207,26 +219,6 @@ def test_fields_of_newer_api_versions_survive():
 
 
 # -- what nobody may bring: protocol 2.1, 2.5, EX-30 -------------------------------------------------------------
-
-SPOOFED = {
-    "hami.io/vgpu-node": "n1",
-    "hami.io/vgpu-time": "1700000000",
-    "hami.io/bind-phase": "allocating",
-    "hami.io/bind-time": "1700000000",
-    "hami.io/vgpu-devices-to-allocate": "GPU-bbbb,NVIDIA,0,0:;",
-    "hami.io/vgpu-devices-allocated": "GPU-bbbb,NVIDIA,0,0:;",
-    "hami.io/dcu-devices-allocated": "DCU-1,DCU,0,0:;",
-    "hami-operator.io/allocation": "{}",
-    "hami-operator.io/epoch": "1",
-    "hami-operator.io/whatever": "1",
-}
-HARMLESS = {
-    "nvidia.com/use-gputype": "A100",
-    "hami.io/gpu-scheduler-policy": "binpack",
-    "hami.io/node-scheduler-policy": "spread",
-    "volcano.sh/vgpu-ids-new": "x",
-    "example.com/hami.io-devices-allocated": "x",
-}
 
 
 @pytest.mark.parametrize("scheduler", ["default-scheduler", "hami-scheduler", "other"])
@@ -430,34 +422,8 @@ def test_a_pod_of_two_hundred_containers_is_judged():
 
 # -- properties --------------------------------------------------------------------------------------------------
 
-_amount = st.one_of(
-    st.integers(-2, 200).map(str),
-    st.sampled_from(["", "1k", "2Gi", "500m", "1e3", "x", "99999999999", "0.5", "+1", " 1"]),
-)
-_limits = st.dictionaries(st.sampled_from(["gpu", "mem", "pct", "cores", "priority", "cpu"]), _amount, max_size=5)
-_container = st.builds(
-    lambda name, limits, privileged: container(name, limits=limits, securityContext={"privileged": privileged}),
-    st.text(max_size=5),
-    _limits,
-    st.sampled_from([False, False, False, True, None]),
-)
-_pod = st.builds(
-    lambda containers, inits, scheduler, annotations, node: pod(
-        *containers,
-        initContainers=inits,
-        schedulerName=scheduler,
-        nodeName=node,
-        metadata={"annotations": annotations},
-    ),
-    st.lists(_container, max_size=3),
-    st.lists(_container, max_size=2),
-    st.sampled_from(["", "default-scheduler", "hami-scheduler", "other"]),
-    st.dictionaries(st.sampled_from([*SPOOFED, *HARMLESS, *RESOURCES.values()]), st.text(max_size=5), max_size=4),
-    st.sampled_from(["", "", "", "n1"]),
-)
 
-
-@given(_pod)
+@given(pods_of_all_kinds)
 def test_every_pod_is_either_refused_with_a_sentence_or_patched_once_and_for_all(obj):
     verdict = judge(obj)
     if isinstance(verdict, Refusal):
@@ -465,7 +431,8 @@ def test_every_pod_is_either_refused_with_a_sentence_or_patched_once_and_for_all
         return
     changed, _ = admitted(obj)
     assert not set(changed["metadata"].get("annotations") or {}) & set(SPOOFED)
-    for each in (*changed["spec"]["initContainers"], *changed["spec"]["containers"]):
+    assert "hami.io/vgpu-node" not in (changed["metadata"].get("labels") or {})
+    for each in (*(changed["spec"]["initContainers"] or ()), *changed["spec"]["containers"]):
         resources = each["resources"]
         for name in RESOURCES.values():
             assert resources.get("limits", {}).get(name) == resources.get("requests", {}).get(name)

@@ -7,11 +7,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from webhook.mutate import Patch, Refusal
-from webhook.review import API_VERSIONS, NoReview, answer
+from webhook.review import API_VERSIONS, NoReview, Reviewer
 
-from .pods import judge, pod
+from .pods import container, families, judge, pod, pods_of_all_kinds
 
 
 def review(version: str = API_VERSIONS[0], **request: Any) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def review(version: str = API_VERSIONS[0], **request: Any) -> dict[str, Any]:
 
 def answered(body: Any, judge: Any = judge) -> tuple[dict[str, Any], str]:
     """The whole answer, decoded, and the result that is counted."""
-    done = answer(body if isinstance(body, bytes) else json.dumps(body).encode(), judge)
+    done = Reviewer(judge).answer(body if isinstance(body, bytes) else json.dumps(body).encode())
     return json.loads(done.body), done.result
 
 
@@ -101,7 +102,12 @@ def test_subresources_are_not_judged():
         ({"resource": {}}, "'nothing'"),
         ({"object": None}, "request.object is missing"),
         ({"object": {}}, "pod has no containers"),
-        ({"object": {"spec": {"containers": "x"}}}, "spec.containers"),
+        ({"object": []}, "$.request.object"),
+        ({"object": "x"}, "$.request.object"),
+        ({"object": {"spec": {"containers": "x"}}}, "$.request.object.spec.containers"),
+        ({"object": {"spec": {"containers": [7]}}}, "$.request.object.spec.containers[0]"),
+        ({"object": {"metadata": {"annotations": 7}, "spec": {"containers": []}}}, "metadata.annotations"),
+        ({"object": {"spec": {"containers": [{"name": "a", "env": 7}]}}}, "spec.containers[0].env"),
     ],
 )
 def test_a_review_that_is_not_about_a_pod_is_refused_with_a_sentence(request_, words):
@@ -127,7 +133,7 @@ GOOD = json.dumps(review()).encode()
         (GOOD[:-5], "no AdmissionReview"),
         (GOOD + b"{}", "no AdmissionReview"),
         (b'{"a":' * 50_000, "no AdmissionReview"),
-        (GOOD.replace(b'"train-0"', b'"\xc3\x28"'), "no AdmissionReview"),
+        (GOOD.replace(b'"CREATE"', b'"\xc3\x28"'), "no AdmissionReview"),
         ({"kind": "AdmissionReview"}, "apiVersion"),
         ({**review(), "kind": "Pod"}, "kind: 'Pod' is not AdmissionReview"),
         ({**review(), "apiVersion": "admission.k8s.io/v2"}, "apiVersion: 'admission.k8s.io/v2'"),
@@ -137,8 +143,6 @@ GOOD = json.dumps(review()).encode()
         (review(uid=7), "uid"),
         (review(uid=None), "uid"),
         (review(operation=1), "operation"),
-        (review(object=[]), "object"),
-        (review(object="x"), "object"),
         (review(resource="pods"), "resource"),
     ],
 )
@@ -148,3 +152,67 @@ def test_what_is_no_review_is_told_by_field(body, words):
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+def test_text_that_is_no_utf8_is_refused():
+    body = json.dumps(review(object=pod(metadata={"annotations": {"a": "SPOT"}}))).encode()
+    answer, result = answered(body.replace(b"SPOT", b"\xc3\x28"))
+    assert answer["response"]["status"]["code"] == 422
+    assert result == "refused"
+
+
+# -- the view ----------------------------------------------------------------------------------------------------
+
+
+def replica(number: int) -> dict[str, Any]:
+    """A pod of a workload, with all that differs between replicas."""
+    token = {"name": f"kube-api-access-{number}", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+    return pod(
+        container(limits={"gpu": 1, "mem": 3000}, volumeMounts=[token]),
+        metadata={"name": f"train-{number}", "labels": {"pod-index": str(number)}, "annotations": {"a": "b"}},
+        volumes=[{"name": token["name"]}],
+    )
+
+
+def test_replicas_are_judged_once():
+    seen: list[Any] = []
+
+    def counted(obj: Any) -> Any:
+        seen.append(obj)
+        return judge(obj)
+
+    reviewer = Reviewer(counted)
+    answers = {reviewer.answer(json.dumps(review(object=replica(n))).encode()).body for n in range(20)}
+    assert len(seen) == len(answers) == 1
+    reviewer.answer(json.dumps(review(object=pod())).encode())
+    assert len(seen) == 2
+
+
+def test_large_pods_are_judged_and_not_kept():
+    seen: list[Any] = []
+
+    def counted(obj: Any) -> Any:
+        seen.append(obj)
+        return judge(obj)
+
+    reviewer = Reviewer(counted)
+    body = json.dumps(review(object=pod(metadata={"annotations": {"a": "x" * 10_000}}))).encode()
+    assert reviewer.answer(body) == reviewer.answer(body)
+    assert len(seen) == 2
+
+
+@given(pods_of_all_kinds)
+def test_the_view_holds_all_that_is_judged(obj):
+    def busy(pod: Any) -> Any:
+        return judge(pod, profiles=families(runtime_class="nvidia", core_policy="force"))
+
+    body, _ = answered(review(object=obj), busy)
+    verdict = busy(obj)
+    response = body["response"]
+    assert response["allowed"] == isinstance(verdict, Patch)
+    if isinstance(verdict, Refusal):
+        assert response["status"]["message"] == verdict.message
+    else:
+        operations = json.loads(base64.b64decode(response.get("patch", ""))) if "patch" in response else []
+        assert operations == [dict(op) for op in verdict.operations]
+        assert response.get("warnings", []) == list(verdict.warnings)
