@@ -185,7 +185,7 @@ def test_on_the_host_network_every_container_port_is_a_host_port() -> None:
         ({"spec": {"priority": True}}, "spec.priority: True is not an integer"),
         ({"spec": {"containers": {}}}, "spec.containers: {} is not a list"),
         ({"spec": {"containers": ["main"]}}, "spec.containers[0]: 'main' is not an object"),
-        ({"spec": {"containers": [{"resources": {"limits": {"cpu": []}}}]}}, "spec.containers[0].resources.limits[cpu]:"),
+        ({"spec": {"containers": [{"resources": {"limits": {"cpu": []}}}]}}, "containers[0].resources.limits[cpu]:"),
         ({"spec": {"containers": [{"resources": {"limits": {"cpu": "x"}}}]}}, "[cpu]: 'x' is not a quantity"),
         ({"spec": {"containers": [{"securityContext": {"privileged": 1}}]}}, "privileged: 1 is not true or false"),
     ],

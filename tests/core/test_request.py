@@ -58,7 +58,7 @@ def test_an_empty_resource_name_is_nobodys() -> None:
 @pytest.mark.parametrize(
     ("short", "sentence"),
     [
-        ({"gpu": 1, "mem": "3Gi"}, "gpumem is 3Gi, allowed is an integer without a binary suffix; if memory was meant, write 3072"),
+        ({"gpu": 1, "mem": "3Gi"}, "an integer without a binary suffix; if memory was meant, write 3072"),
         ({"gpu": 1, "mem": "1500Ki"}, "write 2 (MiB)"),
         ({"gpu": "1Ki"}, "nvidia.com/gpu is 1Ki, allowed is an integer without a binary suffix"),
         ({"gpu": 1, "mem": 2**31}, "nvidia.com/gpumem is 2147483648, allowed is an integer from 0 to 2147483647"),
