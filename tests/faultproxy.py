@@ -22,6 +22,11 @@ from yarl import URL
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
 REMEMBERED = 200_000
 
+_TOO_OLD = (
+    b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
+    b'"message":"too old resource version: 1 (2)","reason":"Expired","code":410}}\n'
+)
+
 _Answer = contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]
 
 
@@ -34,6 +39,7 @@ class Kind(enum.Enum):
     HOLD = "the request waits until the fault is released, then goes its way"
     STATUS = "the proxy answers itself, the server never hears of it"
     STATUS_AFTER = "the server does it, but the proxy answers something else"
+    EXPIRE = "a watch is told that its version is too old, in the words of the API server"
 
 
 @dataclass(eq=False)
@@ -163,6 +169,8 @@ class FaultProxy:
             return _cut(request)
         if fault.kind is Kind.STATUS:
             return web.Response(status=fault.status, headers=fault.headers)
+        if fault.kind is Kind.EXPIRE:
+            return web.Response(body=_TOO_OLD, content_type="application/json")
         if fault.kind is Kind.LATE:
             late = asyncio.ensure_future(self._land(fault, request, body))
             self._late.add(late)

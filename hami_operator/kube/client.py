@@ -231,7 +231,10 @@ class Client:
 def _session(access: Access, connections: int) -> aiohttp.ClientSession:
     """``connections`` 0 means no limit."""
     connector = aiohttp.TCPConnector(limit=connections, ssl=access.tls if access.tls is not None else True)
-    return aiohttp.ClientSession(connector=connector, trust_env=False, auto_decompress=True)
+    session = aiohttp.ClientSession(connector=connector, trust_env=False)
+    # aiohttp would send a PUT again when the connection breaks, so a conflict with ourselves would look like a refusal.
+    session._retry_connection = False
+    return session
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:
