@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from . import protocol
 from .inventory import NodeDevices
 from .model import Allocation, ContainerKind, DeviceRequest, Pod, Share
 from .reasons import Reason, Refusal, card_refusals
@@ -126,6 +127,7 @@ def allocate(pod: Pod, demand: Demand, offer: Offer, rooms: Mapping[str, Room]) 
                     pod,
                     offer.entry.node,
                     offer.entry.cordoned,
+                    states[key],
                 )
                 taken = _take(context, states[key], rooms.get(key, NO_LIMIT))
                 if isinstance(taken, tuple):
@@ -140,7 +142,9 @@ def _closed(profile: Profile, offer: Offer) -> Refusal | None:
     if profile.key not in offer.entry.devices:
         return Refusal(Reason.NODE_UNREGISTERED, detail=f"no {profile.key} cards are registered")
     if profile.key not in offer.entry.live:
-        return Refusal(Reason.NODE_UNREGISTERED, detail=f"{profile.names.count} is not allocatable")
+        return Refusal(
+            Reason.NODE_UNREGISTERED, detail=f"{profile.live_name or profile.names.count} is not allocatable"
+        )
     return offer.refused.get(profile.key)
 
 
@@ -151,13 +155,15 @@ def _card_states(profile: Profile, offer: Offer) -> list[CardState]:
 
 def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: Charge) -> Share:
     """Write one share into the working state. What an init container holds is only remembered as a peak."""
-    share = Share(state.device.uuid, context.profile.key, charge.memory_mib, charge.cores)
+    profile, device = context.profile, state.device
+    label = protocol.record_word(device.type) if profile.model_label else profile.key
+    share = Share(device.uuid, label, charge.memory_mib, charge.cores)
     total = added(state.own_steady, Amounts(1, charge.memory_mib, charge.cores))
     if kind is ContainerKind.INIT:
         state.own_peak = larger(state.own_peak, total)
     else:
         state.own_steady = total
-        context.profile.hooks.apply(state, share)
+        profile.hooks.apply(state, share)
     return share
 
 
@@ -171,19 +177,17 @@ def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Take
         return (Refusal(Reason.NODE_INSUFFICIENT_DEVICE, detail=f"{offered} cards, {wanted} asked"),)
     gate = context.profile.hooks.node_gate(context)
     if gate is not None:
-        return (Refusal(gate),)
+        return (Refusal(gate, offered, offered),)
     counts: Counter[Reason] = Counter()
     groups = _numa_groups(card_order(context, states), apart=context.selection.numa_bind)
     for last, group in ((index == len(groups) - 1, group) for index, group in enumerate(groups)):
         passed = _passing(context, group, room, states, counts)
         taken = _choose(context, passed, room, states)
-        if taken is not None:
+        if isinstance(taken, list):
             return taken
-        short = min(len(passed), wanted)
-        if len(passed) >= wanted:
-            counts[Reason.RESOURCE_QUOTA_NOT_FIT] += len(passed)
-        elif short:
-            counts[Reason.ALLOCATED_CARDS_INSUFFICIENT if last else Reason.NUMA_NOT_FIT] += short
+        if passed:
+            short = taken is Reason.ALLOCATED_CARDS_INSUFFICIENT and not last
+            counts[Reason.NUMA_NOT_FIT if short else taken] += len(passed)
     return card_refusals(counts, offered)
 
 
@@ -215,24 +219,24 @@ def _passing(
     return passed
 
 
-def _choose(context: FitContext, passed: _Taken, room: Room, states: Sequence[CardState]) -> _Taken | None:
+def _choose(context: FitContext, passed: _Taken, room: Room, states: Sequence[CardState]) -> _Taken | Reason:
     """The chooser's n, or the first n; where only quota stands against it, the n that cost least."""
-    wanted = context.request.count
+    wanted, hooks = context.request.count, context.profile.hooks
     if len(passed) < wanted:
-        return None
-    chooser = context.profile.hooks.chooser(context)
+        return Reason.ALLOCATED_CARDS_INSUFFICIENT
+    chooser = hooks.chooser(context)
     if chooser is None:
         taken = passed[:wanted]
     else:
         chosen = chooser([state for state, _ in passed], wanted)
         if chosen is None:
-            return None
+            return hooks.no_choice
         charges = {state.device.uuid: charge for state, charge in passed}
         taken = [(state, charges[state.device.uuid]) for state in chosen]
     if room.holds(states, taken):
         return taken
     cheapest = sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted]
-    return cheapest if room.holds(states, cheapest) else None
+    return cheapest if room.holds(states, cheapest) else Reason.RESOURCE_QUOTA_NOT_FIT
 
 
 def _charged(states: Sequence[CardState], taken: _Taken) -> Amounts:

@@ -40,6 +40,7 @@ class Inventory:
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self.journal = Journal()
         self._profiles = tuple(profiles)
+        self._node_keys = tuple(sorted({key for profile in profiles for key in profile.node_keys}))
         self._nodes: dict[str, NodeDevices] = {}
 
     def update(self, node: Node) -> Update:
@@ -59,11 +60,15 @@ class Inventory:
         cordoned = frozenset(protocol.split_list(node.annotations.get(protocol.DEVICE_CORDON, "")))
         entry = NodeDevices(node, devices, live, cordoned, broken)
         self._nodes[node.name] = entry
-        changed = known is None or not _same(known, entry)
+        changed = known is None or not _same(known, entry) or self._read(known.node) != self._read(node)
         if changed:
             self.journal.note(node.name)
         before = known.broken if known else {}
         return Update(changed, {family: text for family, text in broken.items() if before.get(family) != text})
+
+    def _read(self, node: Node) -> list[str | None]:
+        """The annotations that families' hooks read."""
+        return [node.annotations.get(key) for key in self._node_keys]
 
     def remove(self, name: str) -> bool:
         """Forget a node that is gone; False when it was not known."""
@@ -84,10 +89,11 @@ class Inventory:
 
 
 def _live(profile: Profile, node: Node) -> bool:
-    """Node ready and the count resource allocatable; a node whose object has no allocatable at all says nothing."""
+    """Node ready and the resource allocatable; a node whose object has no allocatable at all says nothing."""
     if not node.ready:
         return False
-    return node.allocatable is None or node.allocatable.extended.get(profile.names.count, 0) > 0
+    name = profile.live_name or profile.names.count
+    return node.allocatable is None or node.allocatable.extended.get(name, 0) > 0
 
 
 def _same(known: NodeDevices, entry: NodeDevices) -> bool:

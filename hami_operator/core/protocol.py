@@ -211,6 +211,14 @@ def encode_devices_json(devices: Iterable[Device], family: str) -> str:
     return json.dumps(records, separators=(",", ":"))
 
 
+_RESERVED_TO_DASH = str.maketrans(dict.fromkeys(",:;", "-"))
+
+
+def record_word(text: str) -> str:
+    """A free text (a card's model) as it may stand in a record: dashes where the record's own marks were."""
+    return text.translate(_RESERVED_TO_DASH)
+
+
 # -- shares of a pod ---------------------------------------------------------------------------------------------
 
 

@@ -78,12 +78,12 @@ def read_selection(profile: Profile, annotations: Mapping[str, str]) -> Selectio
     """Which cards the pod lets itself be given, from the family's annotations (trimmed; empty = no constraint)."""
     keys = profile.selection
 
-    def items(key: str) -> tuple[str, ...]:
-        return protocol.split_list(annotations.get(key, "")) if key else ()
+    def items(*names: str) -> tuple[str, ...]:
+        return tuple(item for key in names if key for item in protocol.split_list(annotations.get(key, "")))
 
     return Selection(
-        use_uuids=frozenset(items(keys.use_uuid)),
-        nouse_uuids=frozenset(items(keys.nouse_uuid)),
+        use_uuids=frozenset(items(keys.use_uuid, *keys.also_use_uuid)),
+        nouse_uuids=frozenset(items(keys.nouse_uuid, *keys.also_nouse_uuid)),
         use_types=tuple(item.lower() for item in items(keys.use_type)),
         nouse_types=tuple(item.lower() for item in items(keys.nouse_type)),
         modes=annotations.get(keys.mode, "") if keys.mode else "",

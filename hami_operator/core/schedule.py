@@ -16,7 +16,7 @@ from .model import Allocation, Pod
 from .node_fit import Surroundings, node_refusals, pod_refusals
 from .reasons import Reason, Refusal
 from .score import node_score
-from .vendor import Amounts, CardPolicy, Profile
+from .vendor import Amounts, CardPolicy, Outlook, Profile, no_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Cluster:
     busy: set[str] = field(default_factory=set)
     journal: Journal = field(default_factory=Journal)
     _shapes: dict[object, Kept] = field(default_factory=dict)
-    _keys: tuple[str, ...] = ()
+    _keys: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.inventory.journal = self.ledger.journal = self.journal
@@ -146,22 +146,20 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     return Placement(name, answer, kept)
 
 
-def annotation_keys(profiles: Sequence[Profile]) -> tuple[str, ...]:
+def annotation_keys(profiles: Sequence[Profile]) -> frozenset[str]:
     """The annotations of a pod that a decision looks at."""
     keys = {protocol.NODE_POLICY, protocol.CARD_POLICY}
     for profile in profiles:
-        selection = profile.selection
-        keys |= {selection.use_uuid, selection.nouse_uuid, selection.use_type, selection.nouse_type}
-        keys |= {selection.mode, selection.numa_bind}
-    return tuple(sorted(keys - {""}))
+        keys.update(profile.selection.all(), profile.pod_keys)
+    return frozenset(keys)
 
 
-def shape_of(pod: Pod, keys: Sequence[str], *, labels_matter: bool) -> object:
+def shape_of(pod: Pod, keys: frozenset[str], *, labels_matter: bool) -> object:
     """What two pods must have in common to be answered alike by every node; ``keys`` are the annotations that count."""
     constraints = pod.constraints
     return (
         tuple([(c.kind.value, *c.limits.items(), None, *c.requests.items()) for c in pod.containers]),
-        tuple([pod.annotations.get(key) for key in keys]),
+        tuple(sorted([item for item in pod.annotations.items() if item[0] in keys])),
         constraints,
         tuple(sorted(pod.labels.items())) if labels_matter else None,
         pod.key.namespace if constraints.claims or labels_matter else None,
@@ -188,7 +186,8 @@ def _judge(kept: Kept, pod: Pod, name: str, cluster: Cluster, now: float) -> Ver
     if isinstance(answer, tuple):
         return Verdict(refusals=answer)
     kept.keep(name, answer)
-    return Verdict(_score(entry, cluster.ledger.usage(name), kept.demand, answer), busy=name in cluster.busy)
+    score = _score(pod, entry, cluster.ledger.usage(name), kept.demand, answer)
+    return Verdict(score, busy=name in cluster.busy)
 
 
 def _ask(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> Allocation | tuple[Refusal, ...]:
@@ -199,11 +198,11 @@ def _ask(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> A
     refusals = node_refusals(pod, entry.node, usage, cluster.around)
     if refusals:
         return refusals
-    offer = Offer(entry, usage.cards, _refused_families(name, usage, cluster, now))
+    offer = Offer(entry, usage.cards, _refused_families(name, demand, usage, cluster, now))
     return allocate(pod, demand, offer, cluster.rooms(pod.key.namespace))
 
 
-def _score(entry: NodeDevices, usage: NodeUsage, demand: Demand, allocation: Allocation) -> float:
+def _score(pod: Pod, entry: NodeDevices, usage: NodeUsage, demand: Demand, allocation: Allocation) -> float:
     """Score before the placement over all cards of the node, and the families' own terms, signed by the policy."""
     cards = [device for devices in entry.devices.values() for device in devices]
     used: dict[str, Amounts] = {}
@@ -211,27 +210,24 @@ def _score(entry: NodeDevices, usage: NodeUsage, demand: Demand, allocation: All
         used.update(held)
     terms = 0.0
     for family in demand.families:
-        devices = {device.uuid: device for device in entry.devices[family.profile.key]}
-        given = [
-            devices[share.card]
-            for positions in (allocation.families[family.profile.key],)
-            for shares in positions
-            for share in shares
-        ]
-        terms += family.profile.hooks.node_score(entry.node, given, {})
+        profile = family.profile
+        if profile.hooks.node_score is not no_score:
+            devices = {device.uuid: device for device in entry.devices[profile.key]}
+            held, given = usage.cards.get(profile.key, {}), allocation.families[profile.key]
+            terms += profile.hooks.node_score(Outlook(pod, entry.node, demand.node_policy, devices, held, given))
     return node_score(cards, used) + (terms if demand.node_policy == "binpack" else -terms)
 
 
-def _refused_families(node: str, usage: NodeUsage, cluster: Cluster, now: float) -> dict[str, Refusal]:
+def _refused_families(node: str, demand: Demand, usage: NodeUsage, cluster: Cluster, now: float) -> dict[str, Refusal]:
     """Families that take nothing new here: unknown usage, or a plugin that keeps failing."""
     refused = {
         family: Refusal(Reason.NODE_QUARANTINED, detail=problem) for family, problem in usage.quarantined().items()
     }
-    for profile in cluster.profiles:
-        until = cluster.failing.get((node, profile.key), 0.0)
+    for key in (family.profile.key for family in demand.families):
+        until = cluster.failing.get((node, key), 0.0)
         if until > now:
-            text = f"{profile.key} allocations fail here, tried again in {int(until - now) + 1} s"
-            refused.setdefault(profile.key, Refusal(Reason.NODE_ALLOCATE_FAILING, detail=text))
+            text = f"{key} allocations fail here, tried again in {int(until - now) + 1} s"
+            refused.setdefault(key, Refusal(Reason.NODE_ALLOCATE_FAILING, detail=text))
     return refused
 
 

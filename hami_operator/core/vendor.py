@@ -68,7 +68,11 @@ class ResourceNames:
 
 @dataclass(frozen=True, slots=True)
 class SelectionKeys:
-    """Pod annotations by which users select cards; empty where the family knows none."""
+    """Pod annotations by which users select cards; empty where the family knows none.
+
+    ``also_use_uuid`` and ``also_nouse_uuid`` are further names of the same lists; what is written under all of them
+    is put together.
+    """
 
     use_uuid: str = ""
     nouse_uuid: str = ""
@@ -76,6 +80,13 @@ class SelectionKeys:
     nouse_type: str = ""
     mode: str = ""
     numa_bind: str = ""
+    also_use_uuid: tuple[str, ...] = ()
+    also_nouse_uuid: tuple[str, ...] = ()
+
+    def all(self) -> tuple[str, ...]:
+        """Every annotation of these, in a fixed order."""
+        single = (self.use_uuid, self.nouse_uuid, self.use_type, self.nouse_type, self.mode, self.numa_bind)
+        return tuple(key for key in (*single, *self.also_use_uuid, *self.also_nouse_uuid) if key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +163,10 @@ class CardState:
 
 @dataclass(frozen=True, slots=True)
 class FitContext:
-    """Everything a check or hook may look at for one container's request of one family on one node."""
+    """Everything a check or hook may look at for one container's request of one family on one node.
+
+    ``cards`` are all cards of the family on the node, those that fit or not, as they stand before this request.
+    """
 
     profile: Profile
     request: DeviceRequest
@@ -161,6 +175,23 @@ class FitContext:
     pod: Pod
     node: Node
     cordoned: frozenset[str]
+    cards: Sequence[CardState] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A placement that a node offers, as the family's node score looks at it.
+
+    ``given`` are the family's shares by container position, ``devices`` all its cards on the node by uuid, ``used``
+    what was used of them before, ``node_policy`` is ``binpack`` or ``spread``.
+    """
+
+    pod: Pod
+    node: Node
+    node_policy: str
+    devices: Mapping[str, Device]
+    used: Mapping[str, Amounts]
+    given: Sequence[Sequence[Share]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +253,7 @@ def occupy(state: CardState, share: Share) -> None:
     state.used_cores += share.cores
 
 
-def no_score(node: Node, cards: Sequence[Device], before: Mapping[str, CardState]) -> float:
+def no_score(outlook: Outlook) -> float:
     """Default of hook 9: the family prefers no node. Higher is better; the engine gives the sign."""
     return 0.0
 
@@ -236,7 +267,10 @@ def annotate_lists(profile: Profile, node: Node, allocation: Allocation, now: fl
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a family may replace. Hook 2 (request) and 3 (inventory) are ``Profile`` fields that are mostly data."""
+    """What a family may replace. Hook 2 (request) and 3 (inventory) are ``Profile`` fields that are mostly data.
+
+    ``no_choice`` is the reason when cards enough would fit and the chooser finds no set among them.
+    """
 
     admit: Callable[[Profile, Container, Mapping[str, str]], Admission] = admit_as_is
     node_gate: Callable[[FitContext], Reason | None] = pass_node
@@ -244,7 +278,8 @@ class Hooks:
     predicate: Callable[[FitContext, CardState], Reason | None] = pass_card
     chooser: Callable[[FitContext], Chooser | None] = greedy
     apply: Callable[[CardState, Share], None] = occupy
-    node_score: Callable[[Node, Sequence[Device], Mapping[str, CardState]], float] = no_score
+    no_choice: Reason = Reason.ALLOCATED_CARDS_INSUFFICIENT
+    node_score: Callable[[Outlook], float] = no_score
     annotate: Callable[[Profile, Node, Allocation, float], dict[str, str]] = annotate_lists
 
 
@@ -253,6 +288,10 @@ class Profile:
     """One family of accelerators. Families are told apart by ``key`` alone, never by a card's model text.
 
     Profiles are compared by identity: each is made once, when the configuration is read.
+
+    ``live_name`` is the resource that the kubelet shows as long as the plugin is at work, where it is not the count;
+    ``pod_keys`` and ``node_keys`` are annotations that the hooks read beside the selection and the register;
+    ``model_label``: a share's record names the card's model instead of the family.
     """
 
     key: str
@@ -271,8 +310,16 @@ class Profile:
     core_default: int = 0
     core_max: int = 100
     mode_words: tuple[str, ...] = ()
+    live_name: str = ""
+    pod_keys: tuple[str, ...] = ()
+    node_keys: tuple[str, ...] = ()
+    model_label: bool = False
     checks: tuple[Check, ...] = GENERIC_CHECKS
     hooks: Hooks = Hooks()
+    _managed: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_managed", frozenset(self.names.all()))
 
     @property
     def written_keys(self) -> tuple[str, ...]:
@@ -285,6 +332,8 @@ class Profile:
         Raises:
             InvalidRequest: an amount is malformed or out of range.
         """
+        if self._managed.isdisjoint(container.limits) and self._managed.isdisjoint(container.requests):
+            return None
         return self.request_of(self, container)
 
     def inventory(self, node: Node) -> tuple[Device, ...]:
