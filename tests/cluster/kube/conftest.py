@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -54,6 +53,14 @@ class World:
         await self.api.post(paths.NODES, {"apiVersion": "v1", "kind": "Node", "metadata": metadata})
         self._made.append(node_path(name))
         return name
+
+    async def plain(self, annotations: dict[str, str]) -> str:
+        """A new object that no controller writes to: its path."""
+        name = f"plain-{next(_numbers):x}"
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "annotations": annotations}}
+        await self.api.post(f"{paths.NAMESPACES}/default/configmaps", body)
+        self._made.append(f"{paths.NAMESPACES}/default/configmaps/{name}")
+        return self._made[-1]
 
     async def pod(self, name: str = "", scheduler: str = "hami-scheduler", **metadata: Any) -> PodKey:
         """A new pod."""
@@ -121,11 +128,6 @@ class World:
             except ApiError as error:
                 if error.status != 404:
                     raise
-
-
-@pytest.fixture(scope="session")
-def kubeconfig() -> Path:
-    return Path(os.environ["KUBEH"])
 
 
 @pytest_asyncio.fixture
