@@ -121,12 +121,13 @@ class App:
 
         return report
 
-    async def tend_locks(self) -> None:
-        """Now and then, remove locks whose holder is gone and which nobody waits for."""
+    async def tend(self) -> None:
+        """Now and then: remove locks that nobody holds, and tell every waiting pod what keeps it now."""
         while True:
             await asyncio.sleep(self.settings.resync_seconds)
             if self.elector.is_leader:
                 await self.locks.sweep()
+                self.world.queue.wake_all()
 
     async def count_queue(self) -> None:
         """Keep the queue's gauge."""
@@ -222,7 +223,7 @@ def _beside(app: App) -> contextlib.AbstractAsyncContextManager[None]:
         app.recorder.run(),
         app.nodes.keep_in_step(app.mended("nodes")),
         app.pods.keep_in_step(app.mended("pods")),
-        app.tend_locks(),
+        app.tend(),
         app.count_queue(),
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from hami_operator.core.model import Pod
 from hami_operator.core.schedule import Placement, Unschedulable, binding_annotations, binding_labels, schedule
+from hami_operator.handlers.allocations import retry_due
 from hami_operator.handlers.pods import on_pod_event
 from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Order, Outcome, Rejected, Why
 from hami_operator.kube.errors import NotLeading
@@ -43,6 +44,7 @@ class Loop:
     async def run(self) -> None:
         """Decide for ever. Cancel it to stop deciding; ``drain`` then waits for what is under way."""
         while self._bug is None:
+            retry_due(self._world)
             pending = self._world.queue.take(self._world.now())
             if pending is None:
                 await self._idle()
@@ -64,6 +66,7 @@ class Loop:
         # 3. Reserve, before any wait.
         self._telemetry.decisions.labels("placed").inc()
         world.cluster.ledger.assume(pod, decision.node, decision.allocation)
+        world.queue.placed(pod.key.uid)
         self._voice.placed(pod, decision.message)
         log.info("%s: %s", pod.key, decision.message)
         # 4. Carry it out beside the next decisions.
@@ -86,7 +89,7 @@ class Loop:
         self._telemetry.decisions.labels("unschedulable").inc()
         for reason, nodes in decision.kept.reasons().items():
             self._telemetry.refusals.labels(reason).inc(nodes)
-        self._world.queue.wait(pod.key.uid)
+        self._world.queue.wait(pod.key.uid, decision.kept)
         log.info("%s: %s", pod.key, decision.message)
         self._spawn(self._explain(pod, decision.message))
 
@@ -159,8 +162,8 @@ class Loop:
         """Wait until a pod may have become ready."""
         queue = self._world.queue
         queue.changed.clear()
-        next_rest = queue.next_rest()
-        pause = None if next_rest is None else max(next_rest - self._world.now(), 0.001)
+        alarms = [at for at in (queue.next_rest(), self._world.cluster.failing.next_due()) if at is not None]
+        pause = max(min(alarms) - self._world.now(), 0.001) if alarms else None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(queue.changed.wait(), pause)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from hami_operator import __version__
+from hami_operator.sandbox.commands import sandbox
 
 from .demo import demo
 from .run import run
@@ -27,3 +28,4 @@ def main() -> None:
 main.add_command(demo)
 main.add_command(run)
 main.add_command(simulate)
+main.add_command(sandbox)

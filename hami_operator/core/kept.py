@@ -37,7 +37,7 @@ class Verdict:
 _Rank = tuple[float, bool, str]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Kept:
     """The verdicts of one shape, up to a position of the journal."""
 

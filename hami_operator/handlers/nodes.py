@@ -8,8 +8,11 @@ from typing import Any
 
 from hami_operator.core import protocol
 from hami_operator.core.errors import ObjectError
+from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.objects import read_node
 from hami_operator.world import Problem, World
+
+from .allocations import end_trouble
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ def on_node_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
     if gone:
         on_node_gone(world, node.name)
         return
+    before = world.cluster.inventory.get(node.name)
     update = world.cluster.inventory.update(node)
     for family, problem in update.problems.items():
         message = f"{family}: {problem}; the last good list of cards is kept"
@@ -32,7 +36,17 @@ def on_node_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
     locked = protocol.NODE_LOCK in node.annotations or world.busy(node.name)
     world.cluster.set_busy(node.name, locked=locked)
     if update.changed:
+        _registered_anew(world, before, node.name)
         world.queue.wake()
+
+
+def _registered_anew(world: World, before: NodeDevices | None, name: str) -> None:
+    """A plugin that registers other cards than before has been mended or replaced."""
+    entry = world.cluster.inventory.get(name)
+    if before is not None and entry is not None:
+        for family, devices in entry.devices.items():
+            if devices != before.devices.get(family):
+                end_trouble(world, name, family, world.now())
 
 
 def on_node_gone(world: World, name: str) -> None:

@@ -13,6 +13,8 @@ from hami_operator.core.model import Pod, PodKey
 from hami_operator.core.objects import read_pod
 from hami_operator.world import Problem, World
 
+from .allocations import follow_allocation, phase_of
+
 log = logging.getLogger(__name__)
 
 
@@ -26,21 +28,25 @@ def on_pod_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
     if gone:
         on_pod_gone(world, pod.key)
         return
+    before = world.cluster.ledger.record(pod.key.uid)
     change = world.cluster.ledger.observe(pod, world.now())
     if change.stale:
         return
+    if before is not None and before.node and not before.terminal:
+        follow_allocation(world, pod, before)
     if is_pending(pod, world.scheduler_name):
         world.queue.put(pod)
     else:
         _leave(world, pod.key.uid)
     _follow(world, pod, change)
-    if pod.terminal or pod.annotations.get(protocol.BIND_PHASE) == protocol.Phase.FAILED:
+    if pod.terminal or phase_of(pod) == protocol.Phase.FAILED:
         world.pod_ended(pod.key)
 
 
 def on_pod_gone(world: World, key: PodKey) -> None:
     """A pod went, as an event or the periodic resync tells."""
     change = world.cluster.ledger.gone(key.uid, world.now())
+    world.cluster.failing.forget_pod(key.uid)
     _leave(world, key.uid)
     world.pod_ended(key)
     if change.freed:

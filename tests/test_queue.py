@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from hami_operator.core.model import Pod, PodKey
+from hami_operator.queue import REST_FIRST_SECONDS, REST_LONGEST_SECONDS, Queue
+
+
+def pod(name: str, *, priority: int = 0, created: float = 0.0, annotations: dict[str, str] | None = None) -> Pod:
+    return Pod(PodKey("ns", name, f"uid-{name}"), priority=priority, created=created, annotations=annotations or {})
+
+
+def filled(*pods: Pod) -> Queue:
+    queue = Queue()
+    for one in pods:
+        queue.put(one)
+    return queue
+
+
+def taken(queue: Queue, now: float = 0.0) -> list[str]:
+    names = []
+    while (pending := queue.take(now)) is not None:
+        names.append(pending.pod.key.name)
+    return names
+
+
+def test_higher_priority_goes_first_then_the_older_then_by_name() -> None:
+    queue = filled(pod("b"), pod("a"), pod("old", created=-5.0), pod("vip", priority=10, created=9.0))
+    assert taken(queue) == ["vip", "old", "a", "b"]
+
+
+def test_a_pod_in_flight_is_not_taken_twice_even_when_it_is_seen_again() -> None:
+    queue = filled(pod("a"))
+    assert taken(queue) == ["a"]
+    queue.put(pod("a", annotations={"hami.io/gpu-scheduler-policy": "binpack"}))
+    assert taken(queue) == []
+
+
+def test_a_waiting_pod_stays_until_something_wakes_it() -> None:
+    queue = filled(pod("a"))
+    taken(queue)
+    queue.wait("uid-a", "shape")
+    assert taken(queue, now=1e9) == []
+    queue.wake()
+    assert taken(queue) == ["a"]
+
+
+def test_a_change_wakes_the_first_of_each_group_and_the_next_only_when_that_one_is_placed() -> None:
+    queue = filled(pod("a"), pod("b", priority=1), pod("c"), pod("x"))
+    taken(queue)
+    for name, group in (("a", "one"), ("b", "one"), ("c", "one"), ("x", "two")):
+        queue.wait(f"uid-{name}", group)
+    queue.wake()
+    assert taken(queue) == ["b", "x"]
+    queue.wait("uid-x", "two")
+    queue.placed("uid-b")
+    assert taken(queue) == ["a"]
+    queue.wait("uid-a", "one")
+    assert taken(queue) == []
+    queue.wake()
+    assert taken(queue) == ["a", "x"]
+
+
+def test_a_group_outlives_the_pods_that_left_it() -> None:
+    queue = filled(pod("a"), pod("b"), pod("c"))
+    taken(queue)
+    for name in "abc":
+        queue.wait(f"uid-{name}", "one")
+    queue.remove("uid-a")
+    queue.wake()
+    assert taken(queue) == ["b"]
+    queue.remove("uid-b")
+    queue.wake()
+    assert taken(queue) == ["c"]
+
+
+def test_a_changed_request_is_decided_again_at_once_but_our_own_writes_are_no_change() -> None:
+    queue = filled(pod("a"))
+    taken(queue)
+    queue.wait("uid-a", "shape")
+    queue.put(pod("a", annotations={"hami-operator.io/epoch": "1"}))
+    assert taken(queue) == []
+    queue.put(pod("a", annotations={"nvidia.com/use-gputype": "A30"}))
+    assert taken(queue) == ["a"]
+
+
+def test_failures_of_the_world_back_off_and_double_up_to_a_limit() -> None:
+    queue = filled(pod("a"))
+    now, pauses = 0.0, []
+    for _ in range(9):
+        assert taken(queue, now) == ["a"]
+        queue.rest("uid-a", now)
+        until = queue.next_rest()
+        assert until is not None
+        assert taken(queue, until - 0.01) == []
+        pauses.append(until - now)
+        now = until
+    assert pauses[:3] == [REST_FIRST_SECONDS, 2 * REST_FIRST_SECONDS, 4 * REST_FIRST_SECONDS]
+    assert pauses[-1] == REST_LONGEST_SECONDS
+
+
+def test_a_removed_pod_is_gone_from_every_state() -> None:
+    queue = filled(pod("ready"), pod("waiting"), pod("resting"))
+    taken(queue)
+    queue.wait("uid-waiting", "g")
+    queue.rest("uid-resting", 0.0)
+    for name in ("ready", "waiting", "resting"):
+        queue.remove(f"uid-{name}")
+    queue.wake_all()
+    assert taken(queue, 1e9) == []
+    assert len(queue) == 0
+    assert set(queue.counts().values()) == {0}
+
+
+def test_a_resting_pod_is_not_woken_by_changes() -> None:
+    queue = filled(pod("a"))
+    taken(queue)
+    queue.rest("uid-a", 0.0)
+    queue.wake()
+    queue.wake_all()
+    assert taken(queue, 0.5) == []
+    assert taken(queue, REST_FIRST_SECONDS) == ["a"]
