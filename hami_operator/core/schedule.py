@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from . import protocol
 from .allocate import Demand, Offer, Room, allocate, read_demand
 from .errors import InvalidRequest
+from .failing import Failing
 from .inventory import Inventory, NodeDevices
 from .journal import Journal
 from .kept import Kept, Verdict
@@ -31,8 +32,7 @@ class Policies:
 class Cluster:
     """Everything a decision looks at. The same instance is asked again and again: it keeps what nodes answered.
 
-    ``failing`` maps (node, family) to the unix second until which the family is not to be used there; ``busy`` names
-    nodes whose lock is held.
+    ``failing`` tells which families of which nodes are left alone; ``busy`` names nodes whose lock is held.
     """
 
     profiles: Sequence[Profile]
@@ -40,7 +40,7 @@ class Cluster:
     inventory: Inventory
     ledger: Ledger
     around: Surroundings = field(default_factory=Surroundings)
-    failing: dict[tuple[str, str], float] = field(default_factory=dict)
+    failing: Failing = field(default_factory=Failing)
     busy: set[str] = field(default_factory=set)
     journal: Journal = field(default_factory=Journal)
     _shapes: dict[object, Kept] = field(default_factory=dict)
@@ -59,14 +59,6 @@ class Cluster:
         if locked != (node in self.busy):
             (self.busy.add if locked else self.busy.discard)(node)
             self.journal.note(node)
-
-    def set_failing(self, node: str, family: str, until: float) -> None:
-        """Use the family on that node no more before ``until``; 0 ends it."""
-        if until:
-            self.failing[node, family] = until
-        else:
-            self.failing.pop((node, family), None)
-        self.journal.note(node)
 
     def forget_answers(self) -> None:
         """Ask every node anew at the next decision."""
@@ -225,9 +217,8 @@ def _refused_families(node: str, demand: Demand, usage: NodeUsage, cluster: Clus
         family: Refusal(Reason.NODE_QUARANTINED, detail=problem) for family, problem in usage.quarantined().items()
     }
     for key in (family.profile.key for family in demand.families):
-        until = cluster.failing.get((node, key), 0.0)
-        if until > now:
-            text = f"{key} allocations fail here, tried again in {int(until - now) + 1} s"
+        if cluster.failing.active((node, key), now):
+            text = f"{key} allocations have failed there, it is left alone for a while"
             refused.setdefault(key, Refusal(Reason.NODE_ALLOCATE_FAILING, detail=text))
     return refused
 
