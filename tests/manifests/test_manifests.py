@@ -10,8 +10,9 @@ import yaml
 from click.testing import CliRunner
 
 from hami_operator import config
+from hami_operator.cli.main import main as operator_main
 from webhook import configuration, install
-from webhook.__main__ import main
+from webhook.__main__ import main as webhook_main
 
 from .conftest import MANIFESTS, find
 
@@ -28,7 +29,7 @@ def containers(objects):
 
 
 def test_the_webhook_configuration_is_the_generated_one():
-    printed = CliRunner().invoke(main, ["configuration", "--config", str(MANIFESTS / "base/config.yaml")])
+    printed = CliRunner().invoke(webhook_main, ["configuration", "--config", str(MANIFESTS / "base/config.yaml")])
     assert printed.exit_code == 0, printed.output
     file = MANIFESTS / "base/webhook-configuration.yaml"
     assert file.read_text() == printed.output, f"run: hami-webhook configuration > {file.name}"
@@ -222,12 +223,15 @@ def test_network_policies_select_pods_that_are_there(direct):
             assert {port["port"] for port in rule["ports"]} <= ports
 
 
-def test_the_arguments_of_the_webhook_containers_are_understood(direct):
+def test_the_arguments_of_our_containers_are_understood(direct):
+    programs = {"hami-webhook": webhook_main, "hami-operator": operator_main}
     for _, container in containers(direct):
         program, command, *arguments = container["args"]
+        parsed = parse(programs[program], command, arguments)
         if program == "hami-webhook":
-            parsed = parse(main, command, arguments)
             assert parsed["health_port"] in [port["containerPort"] for port in container["ports"]]
+        else:
+            assert config.load(MANIFESTS / "base/config.yaml").serving.port == container["ports"][0]["containerPort"]
 
 
 def parse(group: click.Group, command: str, arguments: list[str]) -> dict[str, Any]:

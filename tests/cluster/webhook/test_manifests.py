@@ -1,0 +1,49 @@
+"""The manifests before a real API server: valid by its strictest reading, and allowed by our own pod security."""
+
+from __future__ import annotations
+
+import pytest
+
+from hami_operator.sandbox import Sandbox
+from hami_operator.sandbox.api import Api
+
+from .conftest import MANIFESTS, NAMESPACE, create
+
+pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
+
+DEPLOYMENTS = ("hami-operator", "hami-webhook", "hami-webhook-certs")
+
+
+async def test_everything_is_valid_and_can_be_applied_again(fresh: None, sandbox: Sandbox) -> None:
+    overlay = str(MANIFESTS / "overlays/direct")
+    done = await sandbox.kubectl("apply", "--dry-run=server", "--validate=strict", "-k", overlay)
+    assert "unknown field" not in done.stderr
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+async def test_our_pods_pass_the_pod_security_of_their_namespace(api: Api, name: str) -> None:
+    deployment = await api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}")
+    template = deployment["spec"]["template"]
+    metadata = {**template["metadata"], "name": f"{name}-0", "namespace": NAMESPACE}
+    made = await create(api, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+    assert made["spec"]["priority"] == 2_000_000_000, "the quota of the namespace admits the priority class"
+
+
+@pytest.mark.parametrize("account", DEPLOYMENTS)
+async def test_accounts_may_not_do_what_is_not_theirs(sandbox: Sandbox, account: str) -> None:
+    """A few questions to the authoriser itself; the whole table is compared with the manifests elsewhere."""
+    user = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+    asked = {
+        ("create", "pods --subresource=binding"): {"hami-operator"},
+        ("patch", "pods --subresource=status"): {"hami-operator"},
+        ("patch", "nodes"): {"hami-operator"},
+        ("list", "secrets"): set(),
+        ("get", "secrets/hami-webhook-tls"): {"hami-webhook-certs"},
+        ("create", "pods"): set(),
+        ("delete", "pods"): set(),
+        ("patch", "mutatingwebhookconfigurations/hami-webhook"): {"hami-webhook-certs"},
+        ("update", "leases"): {"hami-operator"},
+    }
+    for (verb, resource), allowed in asked.items():
+        done = await sandbox.kubectl("auth", "can-i", verb, *resource.split(), "-n", NAMESPACE, user, check=False)
+        assert done.stdout.strip() == ("yes" if account in allowed else "no"), (verb, resource)
