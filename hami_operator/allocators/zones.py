@@ -1,0 +1,61 @@
+"""Cards in zones (link zones, network groups, physical cards): stay within one, and leave the large ones whole."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol
+
+from hami_operator.core.model import Device
+from hami_operator.core.vendor import CardState, Chooser
+
+
+class Zone(Hashable, Protocol):
+    """A name of a zone; those of one family can be ordered."""
+
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
+class Spill(enum.Enum):
+    """Which zones are emptied first where no single one holds the request."""
+
+    LARGEST_FIRST = "largest first"
+    SMALLEST_FIRST = "smallest first"
+
+
+def grouped(zone_of: Callable[[Device], Zone | None], spill: Spill, cards: Sequence[CardState] = ()) -> Chooser:
+    """A chooser that takes the smallest zone that suffices, else spills over several in the order of ``spill``.
+
+    Equal zones: the lowest name. Cards without a zone are taken last. Inside a zone cards are taken in their order.
+    ``cards`` are all cards of the node: a single card comes from a zone in which some card is no candidate any more,
+    if there is one.
+
+    HAMi takes the largest zone (Ascend, Vastai) and one of several equal ones at random.
+    """
+    sizes: dict[Zone | None, int] = {}
+    for state in cards:
+        zone = zone_of(state.device)
+        sizes[zone] = sizes.get(zone, 0) + 1
+
+    def choose(candidates: Sequence[CardState], count: int) -> list[CardState]:
+        zones: dict[Zone, list[CardState]] = {}
+        alone: list[CardState] = []
+        for state in candidates:
+            zone = zone_of(state.device)
+            if zone is None:
+                alone.append(state)
+            else:
+                zones.setdefault(zone, []).append(state)
+        if len(candidates) == count:
+            return list(candidates)
+        ascending = sorted(zones.items(), key=lambda item: (len(item[1]), item[0]))
+        if count == 1:
+            ascending.sort(key=lambda item: len(item[1]) >= sizes.get(item[0], 0))
+        for _, group in ascending:
+            if len(group) >= count:
+                return group[:count]
+        if spill is Spill.LARGEST_FIRST:
+            ascending.sort(key=lambda item: -len(item[1]))
+        return [*(state for _, group in ascending for state in group), *alone][:count]
+
+    return choose
