@@ -7,6 +7,7 @@ certificates are followed without a restart.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 import time
@@ -26,6 +27,8 @@ from kubernetes_asyncio.config.incluster_config import (
 )
 
 from .errors import AccessError
+
+log = logging.getLogger(__name__)
 
 REFRESH_S = 60.0
 
@@ -69,11 +72,14 @@ class Access:
     async def authorization(self) -> str | None:
         """The Authorization header as of now, None where a client certificate (or nothing) is used.
 
-        Raises:
-            AccessError: the credentials could not be read again.
+        Credentials that can't be read again are used on as they were: it is the server who says when they are over.
         """
         if time.monotonic() - self._loaded >= REFRESH_S:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except AccessError as error:
+                log.warning("credentials could not be read again: %s", error)
+                self._loaded = time.monotonic()
         return self._header()
 
     async def refresh(self) -> None:

@@ -18,7 +18,8 @@ from yarl import URL
 
 from . import paths
 from .access import Access
-from .errors import Denied, Expired, NotLeading, Unanswered, refusal
+from .backoff import until_answered
+from .errors import AccessError, Denied, Expired, NotLeading, Unanswered, refusal
 
 Json = dict[str, Any]
 Params = Mapping[str, str]
@@ -169,7 +170,7 @@ class Client:
         limits = aiohttp.ClientTimeout(sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence)
         async with self._exchange(self._watches, request, limits) as response:
             if response.status == 401:
-                await self.access.refresh()
+                await self._log_in_again()
                 raise Unanswered(f"GET {path}: 401, the credentials were read again")
             await _check(response)
             async for line in _lines(response):
@@ -189,8 +190,15 @@ class Client:
         except Denied as error:
             if error.status != 401:
                 raise
-        await self.access.refresh()
+        await self._log_in_again()
         return await self._once(request)
+
+    async def _log_in_again(self) -> None:
+        """Read the credentials again. Nothing was sent where that fails, so it is to be tried again: Unanswered."""
+        try:
+            await self.access.refresh()
+        except AccessError as error:
+            raise Unanswered(str(error)) from error
 
     async def _once(self, request: Request) -> Json:
         limits = aiohttp.ClientTimeout(total=self._timeouts.answer, sock_connect=self._timeouts.connect)
@@ -281,8 +289,8 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 async def server_version(client: Client) -> tuple[int, int]:
-    """(major, minor) of the API server; cloud vendors write the minor as ``35+``. Raises KubeError."""
-    answer = await client.get(paths.VERSION)
+    """(major, minor) of the API server; cloud vendors write the minor as ``35+``. Tries until there is an answer."""
+    answer = await until_answered(lambda: client.get(paths.VERSION))
     digits = ("".join(c for c in str(answer.get(key, "")) if c.isdigit()) for key in ("major", "minor"))
     major, minor = (int(text or 0) for text in digits)
     return major, minor

@@ -108,8 +108,6 @@ class Elector:
         except NotLeading:  # the work found out first
             return False
         finally:
-            if renewing.done():
-                self._until = float("-inf")
             await _stop(work)
             await _stop(renewing)
         return True
@@ -163,6 +161,8 @@ class Elector:
 
     def _observe(self, spec: Json) -> None:
         self.leader = str(spec.get("holderIdentity") or "")
+        if self.leader != self._settings.identity:
+            self._until = float("-inf")
         seen = (self.leader, str(spec.get("renewTime") or ""))
         if seen != self._seen:
             self._seen, self._seen_at = seen, self._monotonic()

@@ -225,11 +225,10 @@ class NodeLocks:
     async def sweep(self) -> None:
         """Remove every lock that a waiter could take over at once. For a new leader, and at each resync.
 
-        Raises:
-            KubeError: see ``release``.
+        What can't be removed is logged and left to the next sweep.
         """
         for state in self._book.locked():
-            await self._clear(state)
+            await _quietly(self._clear(state))
 
     async def _clear(self, state: LockState) -> None:
         """Remove the node's lock if it may be taken and nobody waits (a waiter takes it instead)."""

@@ -58,6 +58,18 @@ async def test_a_changed_kubeconfig_is_read_again_on_refresh(tmp_path: Path) -> 
     assert await access.authorization() == "Bearer second"
 
 
+async def test_credentials_that_can_not_be_read_again_are_used_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config"
+    access = await load_access(write(config, "token: first"))
+    monkeypatch.setattr("hami_operator.kube.access.REFRESH_S", 0.0)
+    config.unlink()
+    assert await access.authorization() == "Bearer first"
+    write(config, "token: second")
+    assert await access.authorization() == "Bearer second"
+
+
 async def test_an_exec_plugin_gives_the_token(tmp_path: Path) -> None:
     credential = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"plugged"}}'
     plugin = tmp_path / "plugin"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,11 @@ from tests.cluster.kube.conftest import World
 from tests.faultproxy import FaultProxy, Kind
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.cluster]
+
+
+async def _write(path: Path, text: str) -> None:
+    await asyncio.to_thread(path.write_text, text)
+
 
 KEY = "/metadata/annotations/hami.io~1mutex.lock"
 
@@ -178,6 +185,18 @@ async def test_credentials_are_read_again_when_the_server_does_not_know_us(proxi
     proxy.fault(Kind.STATUS, "GET", "/version", times=2, status=401)
     with pytest.raises(Denied):
         await proxied.get("/version")
+
+
+async def test_credentials_that_can_not_be_read_again_are_a_matter_of_time(
+    proxied: Client, proxy: FaultProxy, proxied_kubeconfig: Path
+) -> None:
+    good = await asyncio.to_thread(proxied_kubeconfig.read_text)
+    await _write(proxied_kubeconfig, "")
+    proxy.fault(Kind.STATUS, "GET", "/version", status=401)
+    with pytest.raises(Unanswered, match="no usable kubeconfig"):
+        await proxied.get("/version")
+    await _write(proxied_kubeconfig, good)
+    assert await server_version(proxied) >= (1, 30)
 
 
 async def test_every_request_is_observed_with_its_resource_and_answer(

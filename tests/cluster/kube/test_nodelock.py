@@ -400,6 +400,19 @@ async def test_a_release_is_tried_until_it_is_answered(
     assert await world.lock(node) is None
 
 
+async def test_a_lock_that_can_not_be_swept_does_not_keep_the_others(
+    proxied: Client, proxy: FaultProxy, world: World
+) -> None:
+    locks = locks_of(proxied)
+    nodes = sorted([await world.node() for _ in range(2)])
+    for node in nodes:
+        await world.annotate(paths.node(node), {NODE_LOCK: format_lock(NOW, "default", "long-gone")})
+        locks.node_seen(await world.read_node(node))
+    proxy.fault(Kind.STATUS, "PATCH", f"/nodes/{nodes[0]}", status=403)
+    await locks.sweep()
+    assert [await world.lock(node) is None for node in nodes] == [False, True]
+
+
 async def test_a_release_goes_on_though_others_write_the_node(client: Client, world: World) -> None:
     locks = locks_of(client)
     node, pod = await world.node(), await world.pod()
