@@ -67,6 +67,19 @@ class ResourceNames:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedNames:
+    """The part of a device configuration that most families have: names of count, memory and cores."""
+
+    count_name: str
+    memory_name: str
+    core_name: str
+
+    def names(self) -> ResourceNames:
+        """As a profile takes them."""
+        return ResourceNames(self.count_name, memory=self.memory_name, cores=self.core_name)
+
+
+@dataclass(frozen=True, slots=True)
 class SelectionKeys:
     """Pod annotations by which users select cards; empty where the family knows none.
 
