@@ -23,6 +23,8 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 SCHEDULER = "kube-scheduler"
 HOLLOW_NODE = "hollow-node"
 
+EVERYTHING = (*CONTROL_PLANE, SCHEDULER, HOLLOW_NODE)
+
 #: The one file that is all components.
 ALL_IN_ONE = "controlplane"
 
@@ -31,7 +33,7 @@ SOURCES = Path(__file__).parent / "controlplane"
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """The executable of each component, and in words where they are from."""
+    """The executable of each component, those found beyond what was asked for as well, and where they are from."""
 
     paths: Mapping[str, Path]
     origin: str
@@ -56,15 +58,15 @@ def find(needed: Iterable[str], build: Callable[[Path], None]) -> Binaries:
         build(cached)
         if _executable(cached) is None:
             raise SandboxError(f"the build left no executable at {cached}")
-    return Binaries(dict.fromkeys(needed, cached), "cache")
+    return Binaries(dict.fromkeys(EVERYTHING, cached), "cache")
 
 
 def _complete(needed: tuple[str, ...], look: Callable[[str], Path | None]) -> dict[str, Path] | None:
     everything = look(ALL_IN_ONE)
     if everything is not None:
-        return dict.fromkeys(needed, everything)
-    found = {name: path for name in needed if (path := look(name)) is not None}
-    return found if len(found) == len(needed) else None
+        return dict.fromkeys(EVERYTHING, everything)
+    found = {name: path for name in EVERYTHING if (path := look(name)) is not None}
+    return found if found.keys() >= set(needed) else None
 
 
 def _on_path(name: str) -> Path | None:

@@ -20,7 +20,7 @@ from .instance import Instance, instances
 from .nodes import Kind, Node, NodeSpec
 from .playing import no_hollow_nodes
 from .podstatus import RUN_SECONDS
-from .sandbox import Sandbox, Settings
+from .sandbox import Sandbox, Settings, find_components
 
 _TYPES = ", ".join(sorted(CARD_TYPES))
 
@@ -86,7 +86,7 @@ def up(
     specs = [NodeSpec.parse(text, kind, release) for text in nodes or _DEFAULT_NODES]
     began = time.monotonic()
     settings = Settings(name=name, parent=parent, scheduler=scheduler, attached=False)
-    _prepare()
+    find_components(specs, settings)  # a build shows its own progress
     if not console.is_terminal:
         console.print("Starting etcd, API server, controllers and nodes ...")
     with console.status("starting etcd, API server, controllers and nodes ..."):
@@ -200,12 +200,8 @@ def prepare() -> None:
     Example:
       hami-operator sandbox prepare
     """
-    found = _prepare()
+    found = binaries.find(binaries.EVERYTHING, build.build)
     click.echo(f"components: {found.paths[binaries.HOLLOW_NODE]} ({found.origin})")
-
-
-def _prepare() -> binaries.Binaries:
-    return binaries.find([*binaries.CONTROL_PLANE, binaries.SCHEDULER, binaries.HOLLOW_NODE], build.build)
 
 
 # -- faults --------------------------------------------------------------------------------------------------------

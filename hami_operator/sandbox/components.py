@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .api import Api
 from .credentials import Authority, User, kubeconfig, make_all, new_token, write_private
-from .errors import ApiError, ProcessDied
+from .errors import ApiError, ProcessDied, SandboxError
 from .instance import Instance, State
 from .processes import Launch, Processes
 from .waiting import until
@@ -33,6 +33,14 @@ def free_ports(count: int) -> Iterator[list[int]]:
             placeholder.bind(("127.0.0.1", 0))
             ports.append(placeholder.getsockname()[1])
         yield ports
+
+
+def check_component(link: Path) -> None:
+    """Raise SandboxError when this sandbox was started without this component."""
+    if not link.exists():
+        raise SandboxError(
+            f"{link.name} was not asked for when this sandbox was started, and is not among its binaries"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,7 @@ class ControlPlane:
         await until("the controllers made the default service account", made, STEP_S)
 
     def _run(self, component: str, *flags: str) -> None:
+        check_component(self.binaries / component)
         self.processes.start(component, [str(self.binaries / component), *flags], self.how)
 
     def _etcd_flags(self, client_port: int, peer_port: int) -> list[str]:

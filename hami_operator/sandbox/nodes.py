@@ -225,7 +225,8 @@ class Node:
         await self._operations.power_off(self.name)
 
     async def back(self) -> None:
-        """The machine is there again."""
+        """The machine is there again, without faults; returns when it is ready. Pods bound meanwhile may be refused:
+        a kubelet that starts does not wait for its plugins."""
         await self._operations.power_on(self.name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from . import control, launch
 from .api import STRATEGIC, Api, node_path
+from .components import check_component
 from .configs import PluginConfig, SimulatorConfig
 from .credentials import Authority, User, kubeconfig, write_private
 from .errors import ApiError, SandboxError
@@ -55,6 +57,7 @@ class Players:
         """Start these nodes; they are not ready yet when this returns."""
         hollow = [node for node in nodes if node.kind == Kind.HOLLOW]
         if hollow:
+            check_component(self.instance.folder / "bin" / "hollow-node")
             authority = Authority.load(self.instance.folder)
             for node in hollow:
                 self._start_kubelet(node, authority)
@@ -172,10 +175,11 @@ class Players:
         await api.patch(f"{node_path(node.name)}/status", condition, STRATEGIC)
 
     async def power_on(self, node: Node) -> None:
-        """The machine is there again."""
+        """The machine is there again, without faults."""
         if node.kind is Kind.HOLLOW:
             await self.start([node.state])
         else:
+            await node.well()
             await control.call(await self._simulator(), "POST", f"/nodes/{node.name}/power?state=on")
 
     async def remove(self, node: Node, api: Api) -> None:
@@ -185,6 +189,7 @@ class Players:
             return
         self.processes.end(node.state.plugin_pid)
         self.processes.end(node.state.kubelet_pid)
+        shutil.rmtree(node_folder(self.instance, node.name) / "kubelet")
         try:
             await api.delete(node_path(node.name))
         except ApiError as error:

@@ -104,6 +104,7 @@ class Processes:
         """Kill one process of this sandbox and wait until it is gone; one that is no more, or another's, is left."""
         kill_all([pid], self.folder)
         self._reap()
+        self._started = {name: process for name, process in self._started.items() if process.pid != pid}
 
     def end_all(self) -> None:
         """Kill every process of this sandbox, whoever started it, and wait until all are gone."""

@@ -78,10 +78,7 @@ class Sandbox:
 
     @classmethod
     async def _start(cls, instance: Instance, nodes: Sequence[NodeSpec], settings: Settings) -> Self:
-        needed = [*binaries.CONTROL_PLANE]
-        needed += [binaries.SCHEDULER] * settings.scheduler
-        needed += [binaries.HOLLOW_NODE] * any(spec.kind is Kind.HOLLOW for spec in nodes)
-        found = binaries.find(needed, build.build)
+        found = find_components(nodes, settings)
         found.link_into(instance.folder / "bin")
         state = State(
             name=settings.name, binaries=found.origin, created=time.time(), attached=settings.attached, ready=False
@@ -264,6 +261,7 @@ class Sandbox:
     async def _power_on(self, name: str) -> None:
         await self._players.power_on(self._handle(name))
         self._save()
+        await self.ready(self._handle(name))
 
     def _save(self) -> None:
         self._instance.write(self._state)
@@ -273,6 +271,16 @@ class Sandbox:
         journals = [*sorted((self.folder / "nodes").glob("*/journal.jsonl"))]
         journals.append(simulator_folder(self._instance) / "journal.jsonl")
         return verdict([node.name for node in self.nodes], journals)
+
+
+def find_components(nodes: Sequence[NodeSpec], settings: Settings) -> binaries.Binaries:
+    """The components that such a sandbox needs, built if need be (minutes, with progress)."""
+    needed = [*binaries.CONTROL_PLANE]
+    if settings.scheduler:
+        needed.append(binaries.SCHEDULER)
+    if any(spec.kind is Kind.HOLLOW for spec in nodes):
+        needed.append(binaries.HOLLOW_NODE)
+    return binaries.find(needed, build.build)
 
 
 def _check_hollow(specs: Sequence[NodeSpec]) -> None:
