@@ -18,12 +18,7 @@ from typing import Any
 import kopf
 
 from hami_operator.config import Settings
-from hami_operator.core.inventory import Inventory
-from hami_operator.core.ledger import Ledger
-from hami_operator.core.model import Pod, Resources
-from hami_operator.core.node_fit import Surroundings
-from hami_operator.core.quantity import milli, plain
-from hami_operator.core.schedule import Cluster
+from hami_operator.core.model import Pod
 from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
 from hami_operator.handlers.pods import on_pod_event
@@ -37,6 +32,7 @@ from hami_operator.kube.leases import Elector, LeaseSettings
 from hami_operator.kube.lockbook import LockSettings
 from hami_operator.kube.nodelock import NodeLocks
 from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
+from hami_operator.live import empty_cluster
 from hami_operator.loop import Loop
 from hami_operator.queue import Queue
 from hami_operator.serving import health
@@ -139,12 +135,7 @@ class App:
 
 def build(settings: Settings, access: Access, client: Client, telemetry: Telemetry) -> App:
     """Put the parts together; nothing starts yet."""
-    profiles = settings.devices.profiles()
-    reserve = Resources(cpu_milli=milli(settings.reserve.cpu), memory_bytes=plain(settings.reserve.memory))
-    cluster = Cluster(
-        profiles, settings.policies.values(), Inventory(profiles), Ledger(profiles), Surroundings(reserve)
-    )
-    world = World(settings.scheduler_name, cluster, Queue(), time.time)
+    world = World(settings.scheduler_name, empty_cluster(settings), Queue(), time.time)
     lease = settings.leader
     elector = Elector(
         client,

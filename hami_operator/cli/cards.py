@@ -56,6 +56,11 @@ def read_cards(
         inventory.update(read_node(node))
     for pod in pods:
         ledger.observe(read_pod(pod), 0.0)
+    return card_rows(inventory, ledger)
+
+
+def card_rows(inventory: Inventory, ledger: Ledger) -> list[CardRow]:
+    """All cards, by name of node, family and index."""
     entries = sorted(inventory, key=lambda entry: entry.node.name)
     return [
         CardRow(entry.node.name, family, device, _tenants(family, device, ledger.usage(entry.node.name)))

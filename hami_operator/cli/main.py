@@ -8,6 +8,7 @@ from hami_operator import __version__
 from hami_operator.sandbox.commands import sandbox
 
 from .demo import demo
+from .explain import explain_command
 from .run import run
 from .simulate import simulate
 
@@ -26,6 +27,7 @@ def main() -> None:
 
 
 main.add_command(demo)
+main.add_command(explain_command)
 main.add_command(run)
 main.add_command(simulate)
 main.add_command(sandbox)

@@ -1,0 +1,86 @@
+"""Why a pod waits, node by node and card by card: the decision run again from nothing, with a witness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .kept import Kept
+from .model import Device, Pod
+from .reasons import Reason, Refusal
+from .schedule import Cluster, Placement, ask, schedule
+from .vendor import CardState, Charge, FitContext
+
+
+@dataclass(frozen=True, slots=True)
+class CardAnswer:
+    """What became of one card for one request: why it was refused, or None; and what it would have cost."""
+
+    family: str
+    device: Device
+    used_slots: int
+    used_memory_mib: int
+    used_cores: int
+    asked_memory_mib: int
+    asked_cores: int
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAnswer:
+    """One node: its score where it fits, else its refusals; the cards looked at, those of the last request."""
+
+    name: str
+    fits: bool
+    score: float
+    refusals: tuple[Refusal, ...]
+    cards: tuple[CardAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The sentence, the chosen node (empty: none), and every node by name."""
+
+    message: str
+    node: str
+    nodes: tuple[NodeAnswer, ...]
+
+
+@dataclass(slots=True)
+class _Witness:
+    """Remembers the cards of the request that is looked at; a new request begins a new list."""
+
+    context: FitContext | None = None
+    cards: list[CardAnswer] = field(default_factory=list)
+
+    def __call__(self, context: FitContext, state: CardState, charge: Charge, reason: Reason | None) -> None:
+        if context is not self.context:
+            self.context, self.cards = context, []
+        self.cards.append(
+            CardAnswer(
+                context.profile.key,
+                state.device,
+                state.used_slots,
+                state.used_memory_mib,
+                state.used_cores,
+                charge.memory_mib,
+                charge.cores,
+                reason,
+            )
+        )
+
+
+def explain(pod: Pod, cluster: Cluster, now: float) -> Explanation:
+    """Decide anew where the pod would go now, and keep what every node and card answered. Nothing is reserved."""
+    decision = schedule(pod, cluster, now)
+    node = decision.node if isinstance(decision, Placement) else ""
+    nodes = tuple(_node(pod, cluster, decision.kept, name, now) for name in sorted(decision.kept.verdicts))
+    return Explanation(decision.message, node, nodes)
+
+
+def _node(pod: Pod, cluster: Cluster, kept: Kept, name: str, now: float) -> NodeAnswer:
+    verdict = kept.verdicts[name]
+    witness = _Witness()
+    if kept.demand.families:
+        ask(pod, kept.demand, name, cluster, now, witness)
+    cards = sorted(witness.cards, key=lambda card: (card.device.index, card.device.uuid))
+    return NodeAnswer(name, verdict.fits, verdict.score, verdict.refusals, tuple(cards))
