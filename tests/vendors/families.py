@@ -1,0 +1,106 @@
+"""What the contract suite must know of a family: how to draw its cards and amounts, and who may be given a card.
+
+A new vendor adds one entry to ``FAMILIES``; without it the suite fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from hami_operator.config import DevicesSection
+from hami_operator.core import protocol
+from hami_operator.core.model import Device, DeviceRequest, Node
+from hami_operator.core.objects import read_node
+from hami_operator.core.vendor import NOTHING, Amounts, Profile
+
+#: Whether a card may be given: (card, used of it, request). Written from the protocol, not from the engine.
+MayHave = Callable[[Device, Amounts, DeviceRequest], bool]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family under test. ``amounts`` draws what a container asks, by full resource name."""
+
+    profile: Profile
+    devices: st.SearchStrategy[Device]
+    amounts: st.SearchStrategy[dict[str, Any]]
+    may_have: MayHave
+    encode: Callable[[Sequence[Device]], str]
+
+    def __str__(self) -> str:
+        return self.profile.key
+
+    def cards(self, prefix: str, most: int = 4) -> st.SearchStrategy[list[Device]]:
+        """One to ``most`` cards of a node, each with its own uuid and index."""
+        return st.lists(self.devices, min_size=1, max_size=most).map(
+            lambda drawn: [replace(card, uuid=f"{prefix}-{i}", index=i) for i, card in enumerate(drawn)]
+        )
+
+    def node(self, name: str, cards: Sequence[Device], annotations: Mapping[str, str] | None = None) -> Node:
+        """A node that registers these cards in this order."""
+        texts = {self.profile.register_key: self.encode(cards), **(annotations or {})}
+        return read_node({"metadata": {"name": name, "annotations": texts}})
+
+
+def generic_may_have(card: Device, used: Amounts, request: DeviceRequest) -> bool:
+    """The rule most families share (HAMi v2.10, generic Fit): free shares, memory, cores; exclusive means alone."""
+    memory = request.memory_mib
+    if memory is None:
+        memory = card.memory_mib * (100 if request.memory_percent is None else request.memory_percent) // 100
+    cores = request.cores or 0
+    exhausted = used.cores == card.cores > 0 and cores == 0
+    alone = cores != 100 or used.slots == 0
+    enough = used.memory_mib + memory <= card.memory_mib and used.cores + cores <= card.cores
+    return card.healthy and used.slots < card.slots and enough and alone and not exhausted
+
+
+def _optional(**strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=strategies)
+
+
+def _nvidia(profile: Profile) -> Family:
+    names = profile.names
+    extras = {
+        names.memory: st.sampled_from([1, 250, 500, 999, 1000, 1001]),
+        names.memory_percent: st.sampled_from([1, 33, 50, 100]),
+        names.cores: st.sampled_from([0, 1, 30, 50, 100]),
+    }
+    return Family(
+        profile=profile,
+        devices=st.builds(
+            Device,
+            uuid=st.just(""),
+            index=st.just(0),
+            slots=st.integers(1, 3),
+            memory_mib=st.sampled_from([500, 1000, 1000, 2000]),
+            cores=st.sampled_from([100, 100, 150]),
+            type=st.sampled_from(["NVIDIA-NVIDIA A30", "NVIDIA-Tesla T4"]),
+            numa=st.integers(0, 1),
+            healthy=st.sampled_from([True, True, True, False]),
+            mode=st.just("hami-core"),
+        ),
+        amounts=st.builds(
+            lambda count, rest: {names.count: count, **rest},
+            st.integers(1, 3),
+            st.fixed_dictionaries({}, optional=extras),
+        ),
+        may_have=generic_may_have,
+        encode=protocol.encode_devices_text,
+    )
+
+
+FAMILIES: Mapping[str, Callable[[Profile], Family]] = {"NVIDIA": _nvidia}
+
+
+def under_test() -> list[Family]:
+    """Every family in force by default; one without an entry here fails."""
+    return [FAMILIES[profile.key](profile) for profile in DevicesSection().profiles()]
+
+
+def used_of(totals: Mapping[str, Amounts], card: Device) -> Amounts:
+    """What is used of a card."""
+    return totals.get(card.uuid, NOTHING)
