@@ -110,7 +110,7 @@ class Loop:
             pod=pod.key,
             resource_version=pod.resource_version,
             node=decision.node,
-            annotations=binding_annotations(entry, allocation, cluster.profiles, self._world.now()),
+            annotations=binding_annotations(pod, entry, allocation, cluster.profiles, self._world.now()),
             labels=binding_labels(decision.node),
             present=pod.annotations,
             lock=locks,

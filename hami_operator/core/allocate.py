@@ -10,13 +10,12 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from . import protocol
 from .inventory import NodeDevices
 from .model import Allocation, ContainerKind, DeviceRequest, Pod, Share
 from .reasons import Reason, Refusal, card_refusals
-from .request import read_card_policy, read_node_policy, read_selection
+from .request import check_one_name, read_card_policy, read_node_policy, read_selection
 from .score import card_order
 from .vendor import (
     NOTHING,
@@ -28,6 +27,8 @@ from .vendor import (
     FitContext,
     Profile,
     Selection,
+    Tenant,
+    Witness,
     added,
     larger,
 )
@@ -77,11 +78,15 @@ _Taken = list[tuple[CardState, Charge]]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One node as the engine sees it: its cards, what is used of them, the families that are refused as a whole."""
+    """One node as the engine sees it: its cards, what is used of them, the families that are refused as a whole.
+
+    ``tenants`` are the shares of each card by pod uid, of the families that ask for them.
+    """
 
     entry: NodeDevices
     used: Mapping[str, Mapping[str, Amounts]] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
+    tenants: Mapping[str, Mapping[str, Mapping[str, tuple[Tenant, ...]]]] = field(default_factory=dict)
 
 
 def read_demand(pod: Pod, profiles: Sequence[Profile], *, card_policy: str, node_policy: str) -> Demand:
@@ -94,6 +99,7 @@ def read_demand(pod: Pod, profiles: Sequence[Profile], *, card_policy: str, node
     for profile in profiles:
         requests = tuple(profile.request(container) for container in pod.containers)
         if any(requests):
+            check_one_name(profile, pod.containers)
             families.append(FamilyDemand(profile, requests, read_selection(profile, pod.annotations)))
     return Demand(
         kinds=tuple(container.kind for container in pod.containers),
@@ -103,11 +109,13 @@ def read_demand(pod: Pod, profiles: Sequence[Profile], *, card_policy: str, node
     )
 
 
-def allocate(pod: Pod, demand: Demand, offer: Offer, rooms: Mapping[str, Room]) -> Allocation | tuple[Refusal, ...]:
+def allocate(
+    pod: Pod, demand: Demand, offer: Offer, rooms: Mapping[str, Room], witness: Witness | None = None
+) -> Allocation | tuple[Refusal, ...]:
     """Choose the pod's cards on one node.
 
     Returns the allocation (each family of the pod with one list per container position), or why the node does not
-    take the pod. Nothing that is passed in is changed.
+    take the pod. Nothing that is passed in is changed. A ``witness`` is told of every card that is looked at.
     """
     gate = tuple(refusal for family in demand.families if (refusal := _closed(family.profile, offer)))
     if gate:
@@ -119,16 +127,22 @@ def allocate(pod: Pod, demand: Demand, offer: Offer, rooms: Mapping[str, Room]) 
             request, key = family.requests[position], family.profile.key
             shares: tuple[Share, ...] = ()
             if request is not None:
-                context = FitContext(
-                    family.profile,
-                    request,
-                    family.selection,
-                    demand.card_policy,
-                    pod,
-                    offer.entry.node,
-                    offer.entry.cordoned,
-                    states[key],
+                context = _on_node(
+                    FitContext(
+                        family.profile,
+                        request,
+                        family.selection,
+                        demand.card_policy,
+                        pod,
+                        offer.entry.node,
+                        offer.entry.cordoned,
+                        states[key],
+                        family.requests,
+                        witness,
+                    )
                 )
+                if isinstance(context, Refusal):
+                    return (context,)
                 taken = _take(context, states[key], rooms.get(key, NO_LIMIT))
                 if isinstance(taken, tuple):
                     return taken
@@ -150,20 +164,36 @@ def _closed(profile: Profile, offer: Offer) -> Refusal | None:
 
 def _card_states(profile: Profile, offer: Offer) -> list[CardState]:
     used = offer.used.get(profile.key, {})
-    return [CardState(device, *used.get(device.uuid, NOTHING)) for device in offer.entry.devices[profile.key]]
+    states = [CardState(device, *used.get(device.uuid, NOTHING)) for device in offer.entry.devices[profile.key]]
+    if profile.tenant_keys is not None:
+        tenants = offer.tenants.get(profile.key, {})
+        for state in states:
+            state.tenants = tuple(t for shares in tenants.get(state.device.uuid, {}).values() for t in shares)
+    return states
+
+
+def _on_node(context: FitContext) -> FitContext | Refusal:
+    """The request as it is meant on this node, or why the node is not for it."""
+    meant = context.profile.hooks.node_gate(context)
+    if isinstance(meant, DeviceRequest):
+        return replace(context, request=meant)
+    return context if meant is None else Refusal(meant, len(context.cards), len(context.cards))
 
 
 def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: Charge) -> Share:
     """Write one share into the working state. What an init container holds is only remembered as a peak."""
-    profile, device = context.profile, state.device
-    label = protocol.record_word(device.type) if profile.model_label else profile.key
-    share = Share(device.uuid, label, charge.memory_mib, charge.cores)
+    profile = context.profile
+    share = profile.hooks.share(context, state, charge)
     total = added(state.own_steady, Amounts(1, charge.memory_mib, charge.cores))
     if kind is ContainerKind.INIT:
         state.own_peak = larger(state.own_peak, total)
-    else:
-        state.own_steady = total
-        profile.hooks.apply(state, share)
+        return share
+    state.own_steady = total
+    state.used_slots += 1
+    state.used_memory_mib += charge.memory_mib
+    state.used_cores += charge.cores
+    if profile.tenant_keys is not None:
+        state.tenants += (Tenant(share, profile.marks(context.pod)),)
     return share
 
 
@@ -175,9 +205,6 @@ def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Take
     wanted, offered = context.request.count, len(states)
     if wanted > offered:
         return (Refusal(Reason.NODE_INSUFFICIENT_DEVICE, detail=f"{offered} cards, {wanted} asked"),)
-    gate = context.profile.hooks.node_gate(context)
-    if gate is not None:
-        return (Refusal(gate, offered, offered),)
     counts: Counter[Reason] = Counter()
     groups = _numa_groups(card_order(context, states), apart=context.selection.numa_bind)
     for last, group in ((index == len(groups) - 1, group) for index, group in enumerate(groups)):
@@ -210,6 +237,8 @@ def _passing(
         reason = _refuse(context, state, charge)
         if reason is None and not room.holds(states, [(state, charge)]):
             reason = Reason.RESOURCE_QUOTA_NOT_FIT
+        if context.witness is not None:
+            context.witness(context, state, charge, reason)
         if reason is not None:
             counts[reason] += 1
             continue
@@ -220,23 +249,29 @@ def _passing(
 
 
 def _choose(context: FitContext, passed: _Taken, room: Room, states: Sequence[CardState]) -> _Taken | Reason:
-    """The chooser's n, or the first n; where only quota stands against it, the n that cost least."""
-    wanted, hooks = context.request.count, context.profile.hooks
+    """The chooser's n, or the first n; where only quota stands against it, those of the n that cost least."""
+    wanted = context.request.count
     if len(passed) < wanted:
         return Reason.ALLOCATED_CARDS_INSUFFICIENT
+    taken = _selected(context, passed)
+    if isinstance(taken, Reason) or room.holds(states, taken):
+        return taken
+    cheapest = _selected(context, sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted])
+    fits = not isinstance(cheapest, Reason) and room.holds(states, cheapest)
+    return cheapest if fits else Reason.RESOURCE_QUOTA_NOT_FIT
+
+
+def _selected(context: FitContext, passed: _Taken) -> _Taken | Reason:
+    """What the family's chooser, or the order alone, makes of the candidates."""
+    wanted, hooks = context.request.count, context.profile.hooks
     chooser = hooks.chooser(context)
     if chooser is None:
-        taken = passed[:wanted]
-    else:
-        chosen = chooser([state for state, _ in passed], wanted)
-        if chosen is None:
-            return hooks.no_choice
-        charges = {state.device.uuid: charge for state, charge in passed}
-        taken = [(state, charges[state.device.uuid]) for state in chosen]
-    if room.holds(states, taken):
-        return taken
-    cheapest = sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted]
-    return cheapest if room.holds(states, cheapest) else Reason.RESOURCE_QUOTA_NOT_FIT
+        return passed[:wanted]
+    chosen = chooser([state for state, _ in passed], wanted)
+    if chosen is None or isinstance(chosen, Reason):
+        return chosen or hooks.no_choice
+    charges = {state.device.uuid: charge for state, charge in passed}
+    return [(state, charges[state.device.uuid]) for state in chosen]
 
 
 def _charged(states: Sequence[CardState], taken: _Taken) -> Amounts:

@@ -6,7 +6,7 @@ vendors' plugins know cards by; what of it is broken is kept back by the amounts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import ProtocolError
 from .model import Device, Node
@@ -47,6 +47,24 @@ class SplitCards:
             Device(f"{node.name}-{self.word}-{index}", index, self.slots, memory, self.cores, kind)
             for index in range(count)
         )
+
+
+def counted_devices(node: Node, word: str, name: str, like: Device) -> tuple[Device, ...]:
+    """One card for each of the resource, ``<node>-<word>-<position>``, alike but for their index.
+
+    What is not allocatable any more is broken: as many from the end are unhealthy.
+
+    Raises:
+        ProtocolError: there are more than ``MOST_CARDS``.
+    """
+    count = reported(node, name)
+    if count > MOST_CARDS:
+        raise ProtocolError(name, 0, f"{count} cards, allowed are {MOST_CARDS}")
+    working = count if node.allocatable is None else node.allocatable.extended.get(name, 0)
+    return tuple(
+        replace(like, uuid=f"{node.name}-{word}-{index}", index=index, healthy=index < working)
+        for index in range(count)
+    )
 
 
 def reported(node: Node, name: str) -> int:

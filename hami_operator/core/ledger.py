@@ -14,8 +14,8 @@ from typing import TypeVar
 from .decode import decode_pod
 from .journal import Journal
 from .model import Allocation, AntiAffinity, Pod, PodKey, Resources
-from .usage import Holdings, holdings
-from .vendor import NOTHING, Amounts, Profile, added
+from .usage import Holdings, Tenancies, holdings, tenancies
+from .vendor import NOTHING, Amounts, Profile, Tenant, added
 
 Value = TypeVar("Value", int, Amounts)
 
@@ -32,6 +32,7 @@ class PodRecord:
     version: int = 0
     allocation: Allocation = Allocation()
     held: Holdings = field(default_factory=dict, hash=False)
+    tenants: Tenancies = field(default_factory=dict, hash=False)
     resources: Resources = Resources()
     host_ports: frozenset[tuple[str, str, int]] = frozenset()
     anti_affinity: tuple[AntiAffinity, ...] = ()
@@ -42,10 +43,11 @@ class PodRecord:
 
 @dataclass(slots=True)
 class NodeUsage:
-    """Running totals of one node."""
+    """Running totals of one node. ``tenants``: family -> card -> pod uid -> shares, of families that ask for them."""
 
     pods: dict[str, PodRecord] = field(default_factory=dict)
     cards: dict[str, dict[str, Amounts]] = field(default_factory=dict)
+    tenants: dict[str, dict[str, dict[str, tuple[Tenant, ...]]]] = field(default_factory=dict)
     cpu_milli: int = 0
     memory_bytes: int = 0
     ephemeral_bytes: int = 0
@@ -80,6 +82,22 @@ class NodeUsage:
                 _count(totals, card, added(totals.get(card, NOTHING), signed))
             if not totals:
                 del self.cards[family]
+        for family, shares in record.tenants.items():
+            self._house(family, uid, shares, sign)
+
+    def _house(self, family: str, uid: str, shares: Mapping[str, tuple[Tenant, ...]], sign: int) -> None:
+        """Move a pod's shares in (1) or out (-1)."""
+        cards = self.tenants.setdefault(family, {})
+        for card, tenants in shares.items():
+            by_pod = cards.setdefault(card, {})
+            if sign > 0:
+                by_pod[uid] = tenants
+            else:
+                del by_pod[uid]
+            if not by_pod:
+                del cards[card]
+        if not cards:
+            del self.tenants[family]
 
 
 def _count(totals: dict[str, Value], key: str, value: Value) -> None:
@@ -114,6 +132,8 @@ class Ledger:
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self.journal = Journal()
         self._profiles = tuple(profiles)
+        self._masks = frozenset(profile.key for profile in profiles if profile.core_masks)
+        self._with_tenants = tuple(profile for profile in profiles if profile.tenant_keys is not None)
         self._records: dict[str, PodRecord] = {}
         self._nodes: dict[str, NodeUsage] = {}
         self._gone: dict[str, float] = {}
@@ -148,7 +168,8 @@ class Ledger:
             node=pod.node_name,
             version=version,
             allocation=allocation,
-            held=holdings(allocation, kinds, init_done=pod.init_done),
+            held=holdings(allocation, kinds, init_done=pod.init_done, masks=self._masks),
+            tenants=tenancies(pod, allocation, self._with_tenants),
             resources=pod.resources,
             host_ports=pod.constraints.host_ports,
             anti_affinity=pod.constraints.anti_affinity,
@@ -175,7 +196,8 @@ class Ledger:
                 node=node,
                 version=_version(pod.resource_version),
                 allocation=allocation,
-                held=holdings(allocation, kinds, init_done=False),
+                held=holdings(allocation, kinds, init_done=False, masks=self._masks),
+                tenants=tenancies(pod, allocation, self._with_tenants, init_done=False),
                 resources=pod.resources,
                 host_ports=pod.constraints.host_ports,
                 anti_affinity=pod.constraints.anti_affinity,
@@ -277,9 +299,10 @@ def _version(text: str) -> int:
 
 
 def _weighs_the_same(a: PodRecord, b: PodRecord) -> bool:
-    return (a.node, a.held, a.resources, a.host_ports, a.anti_affinity, a.problems) == (
+    return (a.node, a.held, a.tenants, a.resources, a.host_ports, a.anti_affinity, a.problems) == (
         b.node,
         b.held,
+        b.tenants,
         b.resources,
         b.host_ports,
         b.anti_affinity,
@@ -288,7 +311,7 @@ def _weighs_the_same(a: PodRecord, b: PodRecord) -> bool:
 
 
 def _differences(name: str, kept: NodeUsage, counted: NodeUsage) -> Iterable[str]:
-    for field_name in ("cpu_milli", "memory_bytes", "ephemeral_bytes", "extended", "cards", "pods"):
+    for field_name in ("cpu_milli", "memory_bytes", "ephemeral_bytes", "extended", "cards", "tenants", "pods"):
         a, b = getattr(kept, field_name), getattr(counted, field_name)
         if a != b:
             yield f"node {name}: {field_name} is kept as {a!r} and counts as {b!r}"

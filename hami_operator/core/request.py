@@ -6,7 +6,7 @@ are refused here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from . import protocol
 from .errors import InvalidRequest
@@ -72,6 +72,19 @@ def registered_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
     """Inventory of a family whose plugin writes a register annotation in either dialect. Raises ProtocolError."""
     text = node.annotations.get(profile.register_key)
     return protocol.decode_devices(profile.register_key, text) if text else ()
+
+
+def check_one_name(profile: Profile, containers: Sequence[Container]) -> None:
+    """Refuse a pod that uses two resource names of which the family allows one. Raises InvalidRequest."""
+    users = {
+        name: container.name
+        for name in profile.one_name
+        for container in containers
+        if name in container.limits or name in container.requests
+    }
+    if len(users) > 1:
+        named = " and ".join(f"container {user!r} asks for {name}" for name, user in users.items())
+        raise InvalidRequest(f"{named}; allowed is one of {', '.join(profile.one_name)} per pod")
 
 
 def read_selection(profile: Profile, annotations: Mapping[str, str]) -> Selection:

@@ -17,7 +17,7 @@ from .model import Allocation, Pod
 from .node_fit import Surroundings, node_refusals, pod_refusals
 from .reasons import Reason, Refusal
 from .score import node_score
-from .vendor import Amounts, CardPolicy, Outlook, Profile, no_score
+from .vendor import Amounts, CardPolicy, Grant, Outlook, Profile, Witness, no_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     name = kept.best()
     if name is None:
         return Unschedulable(kept.sentence(), kept)
-    answer = kept.allocations.get(name) or _ask(pod, kept.demand, name, cluster, now)
+    answer = kept.allocations.get(name) or ask(pod, kept.demand, name, cluster, now)
     if not isinstance(answer, Allocation):
         raise AssertionError(f"node {name} was kept as fitting {pod.key} and answers {answer}")
     return Placement(name, answer, kept)
@@ -175,7 +175,7 @@ def _judge(kept: Kept, pod: Pod, name: str, cluster: Cluster, now: float) -> Ver
     entry = cluster.inventory.get(name)
     if entry is None:
         return None
-    answer = _ask(pod, kept.demand, name, cluster, now)
+    answer = ask(pod, kept.demand, name, cluster, now)
     if isinstance(answer, tuple):
         return Verdict(refusals=answer)
     kept.keep(name, answer)
@@ -183,7 +183,10 @@ def _judge(kept: Kept, pod: Pod, name: str, cluster: Cluster, now: float) -> Ver
     return Verdict(score, busy=name in cluster.busy)
 
 
-def _ask(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> Allocation | tuple[Refusal, ...]:
+def ask(
+    pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float, witness: Witness | None = None
+) -> Allocation | tuple[Refusal, ...]:
+    """What a node that we know would give the pod, or why it does not take it; a witness is told of its cards."""
     entry = cluster.inventory.get(name)
     if entry is None:
         raise AssertionError(f"node {name} was kept and is gone")
@@ -191,8 +194,8 @@ def _ask(pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float) -> A
     refusals = node_refusals(pod, entry.node, usage, cluster.around)
     if refusals:
         return refusals
-    offer = Offer(entry, usage.cards, _refused_families(name, demand, usage, cluster, now))
-    return allocate(pod, demand, offer, cluster.rooms(pod.key.namespace))
+    offer = Offer(entry, usage.cards, _refused_families(name, demand, usage, cluster, now), usage.tenants)
+    return allocate(pod, demand, offer, cluster.rooms(pod.key.namespace), witness)
 
 
 def _score(pod: Pod, entry: NodeDevices, usage: NodeUsage, demand: Demand, allocation: Allocation) -> float:
@@ -231,7 +234,7 @@ def _everywhere(cluster: Cluster, refusal: Refusal) -> Unschedulable:
 
 
 def binding_annotations(
-    entry: NodeDevices, allocation: Allocation, profiles: Sequence[Profile], now: float
+    pod: Pod, entry: NodeDevices, allocation: Allocation, profiles: Sequence[Profile], now: float
 ) -> dict[str, str]:
     """All annotations that a Binding carries: our record, the common keys, each family's."""
     seconds = str(int(now))
@@ -244,7 +247,9 @@ def binding_annotations(
     }
     for profile in profiles:
         if profile.key in allocation.families:
-            written |= profile.hooks.annotate(profile, entry.node, allocation, now)
+            devices = {device.uuid: device for device in entry.devices.get(profile.key, ())}
+            given = allocation.families[profile.key]
+            written |= profile.hooks.annotate(Grant(profile, pod, entry.node, devices, given, now))
     return written
 
 

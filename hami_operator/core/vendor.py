@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from . import protocol
-from .model import Allocation, Container, Device, DeviceRequest, Node, Pod, Share
+from .model import Container, ContainerKind, Device, DeviceRequest, Node, Pod, Share
 from .reasons import Reason
 
 
@@ -132,6 +132,13 @@ class Charge:
     total_cores: int
 
 
+class Tenant(NamedTuple):
+    """A share that somebody holds of a card, with what its pod wrote under ``Profile.tenant_keys``."""
+
+    share: Share
+    marks: tuple[str, ...]
+
+
 class Amounts(NamedTuple):
     """Shares, MiB and cores: what something holds of a card, or is charged in all."""
 
@@ -158,13 +165,15 @@ class CardState:
     """A card and what is used of it, while a decision is made on a copy.
 
     ``own_steady`` and ``own_peak`` belong to the pod being placed: what its app containers and sidecars hold at once,
-    and the most that an init container held beside the sidecars started before it.
+    and the most that an init container held beside the sidecars started before it. ``tenants`` are the shares on the
+    card one by one, in no order, for families that ask for them.
     """
 
     device: Device
     used_slots: int = 0
     used_memory_mib: int = 0
     used_cores: int = 0
+    tenants: tuple[Tenant, ...] = ()
     own_steady: Amounts = NOTHING
     own_peak: Amounts = NOTHING
 
@@ -174,11 +183,16 @@ class CardState:
         return larger(self.own_steady, self.own_peak)
 
 
+#: Told of every card that is looked at: the request, the card as it stood, what it would cost, why not (or None).
+Witness = Callable[["FitContext", CardState, Charge, Reason | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class FitContext:
     """Everything a check or hook may look at for one container's request of one family on one node.
 
-    ``cards`` are all cards of the family on the node, those that fit or not, as they stand before this request.
+    ``cards`` are all cards of the family on the node, those that fit or not, as they stand before this request;
+    ``requests`` are the pod's for this family by container position; ``witness`` is told what becomes of each card.
     """
 
     profile: Profile
@@ -189,6 +203,8 @@ class FitContext:
     node: Node
     cordoned: frozenset[str]
     cards: Sequence[CardState] = ()
+    requests: Sequence[DeviceRequest | None] = ()
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +224,22 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """A family's part of a decided placement, as its annotations are written from it.
+
+    ``given`` are the shares by container position, ``devices`` the family's cards on the node by uuid, ``now`` unix
+    seconds.
+    """
+
+    profile: Profile
+    pod: Pod
+    node: Node
+    devices: Mapping[str, Device]
+    given: Sequence[Sequence[Share]]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """What a family's admission makes of one container.
 
@@ -223,7 +255,8 @@ class Admission:
     warnings: tuple[str, ...] = ()
 
 
-Chooser = Callable[[Sequence[CardState], int], Sequence[CardState] | None]
+#: Which n of these candidates, in policy order; None or a reason of its own when no n of them will do.
+Chooser = Callable[[Sequence[CardState], int], Sequence[CardState] | Reason | None]
 
 
 def admit_as_is(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
@@ -231,8 +264,8 @@ def admit_as_is(profile: Profile, container: Container, annotations: Mapping[str
     return Admission(claimed=profile.request(container) is not None)
 
 
-def pass_node(context: FitContext) -> Reason | None:
-    """Default of hook 4: every node will do."""
+def pass_node(context: FitContext) -> Reason | DeviceRequest | None:
+    """Default of hook 4: every node will do, and the request means there what it says."""
     return None
 
 
@@ -249,9 +282,39 @@ def charge_as_asked(context: FitContext, device: Device) -> Charge:
     return Charge(memory, min(request.cores or 0, 100), device.cores)
 
 
+def charge_whole(context: FitContext, device: Device) -> Charge:
+    """A ready-made hook 5: the whole card, whatever was asked."""
+    return Charge(device.memory_mib, device.cores, device.cores)
+
+
 def pass_card(context: FitContext, state: CardState) -> Reason | None:
     """Default of hook 6: nothing special about the card."""
     return None
+
+
+def one_card(context: FitContext, state: CardState) -> Reason | None:
+    """A ready-made hook 6: all containers of a pod share their cards, and the first goes where the others fit too."""
+    if any(card.own_charge != NOTHING for card in context.cards):
+        return None if state.own_charge != NOTHING else Reason.CUSTOM_FILTER_RULE
+    if sum(request is not None for request in context.requests) < 2:
+        return None
+    need, device = _together(context, state.device), state.device
+    free = (device.slots - state.used_slots, device.memory_mib - state.used_memory_mib, device.cores - state.used_cores)
+    return None if all(asked <= left for asked, left in zip(need, free, strict=True)) else Reason.CUSTOM_FILTER_RULE
+
+
+def _together(context: FitContext, device: Device) -> Amounts:
+    """What all containers of the pod would be charged on one card."""
+    steady = peak = NOTHING
+    for container, request in zip(context.pod.containers, context.requests, strict=True):
+        if request is not None:
+            charge = context.profile.hooks.charge(replace(context, request=request), device)
+            total = added(steady, Amounts(1, charge.memory_mib, charge.cores))
+            if container.kind is ContainerKind.INIT:
+                peak = larger(peak, total)
+            else:
+                steady = total
+    return larger(steady, peak)
 
 
 def greedy(context: FitContext) -> Chooser | None:
@@ -259,11 +322,11 @@ def greedy(context: FitContext) -> Chooser | None:
     return None
 
 
-def occupy(state: CardState, share: Share) -> None:
-    """Default of hook 8: one slot, the memory and the cores of the share."""
-    state.used_slots += 1
-    state.used_memory_mib += share.memory_mib
-    state.used_cores += share.cores
+def plain_share(context: FitContext, state: CardState, charge: Charge) -> Share:
+    """Default of hook 8: the record holds what is charged."""
+    profile, device = context.profile, state.device
+    label = protocol.record_word(device.type) if profile.model_label else profile.key
+    return Share(device.uuid, label, charge.memory_mib, charge.cores)
 
 
 def no_score(outlook: Outlook) -> float:
@@ -271,10 +334,10 @@ def no_score(outlook: Outlook) -> float:
     return 0.0
 
 
-def annotate_lists(profile: Profile, node: Node, allocation: Allocation, now: float) -> dict[str, str]:
+def annotate_lists(grant: Grant) -> dict[str, str]:
     """Default of hook 10: the two device lists of the protocol (to-allocate only where the family has one)."""
-    text = protocol.encode_shares(allocation.families[profile.key])
-    keys = (profile.to_allocate_key, profile.allocated_key)
+    text = protocol.encode_shares(grant.given)
+    keys = (grant.profile.to_allocate_key, grant.profile.allocated_key)
     return {key: text for key in keys if key}
 
 
@@ -282,18 +345,19 @@ def annotate_lists(profile: Profile, node: Node, allocation: Allocation, now: fl
 class Hooks:
     """What a family may replace. Hook 2 (request) and 3 (inventory) are ``Profile`` fields that are mostly data.
 
-    ``no_choice`` is the reason when cards enough would fit and the chooser finds no set among them.
+    ``node_gate`` refuses a node, or tells what the request means on it where that is not what it says; ``no_choice``
+    is the reason when cards enough would fit and the chooser finds no set among them.
     """
 
     admit: Callable[[Profile, Container, Mapping[str, str]], Admission] = admit_as_is
-    node_gate: Callable[[FitContext], Reason | None] = pass_node
+    node_gate: Callable[[FitContext], Reason | DeviceRequest | None] = pass_node
     charge: Callable[[FitContext, Device], Charge] = charge_as_asked
     predicate: Callable[[FitContext, CardState], Reason | None] = pass_card
     chooser: Callable[[FitContext], Chooser | None] = greedy
-    apply: Callable[[CardState, Share], None] = occupy
+    share: Callable[[FitContext, CardState, Charge], Share] = plain_share
     no_choice: Reason = Reason.ALLOCATED_CARDS_INSUFFICIENT
     node_score: Callable[[Outlook], float] = no_score
-    annotate: Callable[[Profile, Node, Allocation, float], dict[str, str]] = annotate_lists
+    annotate: Callable[[Grant], dict[str, str]] = annotate_lists
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -304,7 +368,9 @@ class Profile:
 
     ``live_name`` is the resource that the kubelet shows as long as the plugin is at work, where it is not the count;
     ``pod_keys`` and ``node_keys`` are annotations that the hooks read beside the selection and the register;
-    ``model_label``: a share's record names the card's model instead of the family.
+    ``model_label``: a share's record names the card's model instead of the family; ``core_masks``: its cores are a bit
+    mask, and count as many as it has bits. ``tenant_keys``: the family's cards know their shares one by one, with these
+    annotations of each pod (None: they don't). ``one_name``: resource names of which a pod may use only one.
     """
 
     key: str
@@ -327,6 +393,9 @@ class Profile:
     pod_keys: tuple[str, ...] = ()
     node_keys: tuple[str, ...] = ()
     model_label: bool = False
+    core_masks: bool = False
+    tenant_keys: tuple[str, ...] | None = None
+    one_name: tuple[str, ...] = ()
     checks: tuple[Check, ...] = GENERIC_CHECKS
     hooks: Hooks = Hooks()
     _managed: frozenset[str] = field(init=False)
@@ -338,6 +407,10 @@ class Profile:
     def written_keys(self) -> tuple[str, ...]:
         """Pod annotations of this family that only the scheduler may write."""
         return tuple(key for key in (self.to_allocate_key, self.allocated_key, *self.extra_keys) if key)
+
+    def marks(self, pod: Pod) -> tuple[str, ...]:
+        """What the pod writes under ``tenant_keys``, empty texts where it writes nothing."""
+        return tuple(pod.annotations.get(key, "") for key in self.tenant_keys or ())
 
     def request(self, container: Container) -> DeviceRequest | None:
         """What the container asks of this family; None when it does not name the count resource.

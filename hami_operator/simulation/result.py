@@ -48,7 +48,7 @@ def placement_row(pod: Pod, placement: Placement, entry: NodeDevices, profiles: 
     return {
         "node": placement.node,
         "devices": _pod_devices(pod, allocation),
-        "annotations": binding_annotations(entry, allocation, profiles, now) if allocation else {},
+        "annotations": binding_annotations(pod, entry, allocation, profiles, now) if allocation else {},
         "nodes": node_rows(placement.kept),
     }
 
