@@ -106,7 +106,7 @@ class News(RuleBasedStateMachine):
         if uid not in self.landed and not stored.deleted:
             entry = self.cluster.inventory.get(decision.node)
             assert entry is not None
-            annotations = binding_annotations(entry, decision.allocation, [NVIDIA], NOW)
+            annotations = binding_annotations(stored.history[-1], entry, decision.allocation, [NVIDIA], NOW)
             stored.change(self.step(), metadata={"annotations": annotations}, spec={"nodeName": decision.node})
             self.landed.add(uid)
 

@@ -145,10 +145,11 @@ def test_only_the_leading_nodes_are_named() -> None:
 
 def test_a_binding_carries_our_record_the_common_keys_and_the_familys_lists() -> None:
     world = cluster(twins("n1"))
-    decision = placed(schedule(asking(gpu=1, mem=3000, cores=30), world, NOW))
+    one = asking(gpu=1, mem=3000, cores=30)
+    decision = placed(schedule(one, world, NOW))
     entry = world.inventory.get("n1")
     assert entry is not None
-    assert binding_annotations(entry, decision.allocation, [NVIDIA], NOW + 0.9) == {
+    assert binding_annotations(one, entry, decision.allocation, [NVIDIA], NOW + 0.9) == {
         "hami-operator.io/allocation": '{"NVIDIA":[[["n1-0","NVIDIA",3000,30]]]}',
         "hami.io/vgpu-node": "n1",
         "hami.io/vgpu-time": "1760000000",
