@@ -83,6 +83,8 @@ def match_expression(profiles: Sequence[Profile]) -> str:
     names = dict.fromkeys(name for profile in profiles for name in profile.names.all())
     written = protocol.COMMON_WRITTEN_KEYS.union(*(profile.written_keys for profile in profiles))
     keys = sorted(key for key in written if not _covered(key))
+    prefixes = sorted({protocol.OWN_PREFIX}.union(*(profile.extra_prefixes for profile in profiles)))
+    begins = " || ".join(f"key.startsWith({_literal(prefix)})" for prefix in prefixes)
     return f"""\
 [
   has(object.spec.containers) && object.spec.containers != null ? object.spec.containers : [],
@@ -92,7 +94,7 @@ def match_expression(profiles: Sequence[Profile]) -> str:
   has(c.resources.requests) ? c.resources.requests : {{}}
 ].exists(amounts, amounts.exists(name, name in {_literals(names, indent=0)}))))
 || (has(object.metadata.annotations) && object.metadata.annotations.exists(key,
-  key.startsWith({_literal(protocol.OWN_PREFIX)}) || key.matches({_literal(WRITTEN_PATTERN)})
+  {begins} || key.matches({_literal(WRITTEN_PATTERN)})
   || key in {_literals(keys, indent=2)}))
 || (has(object.metadata.labels) && {_literal(protocol.POD_NODE)} in object.metadata.labels)"""
 

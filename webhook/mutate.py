@@ -96,7 +96,7 @@ def is_written_by_scheduler(key: str, profiles: Iterable[Profile]) -> bool:
         key in protocol.COMMON_WRITTEN_KEYS
         or key.startswith(protocol.OWN_PREFIX)
         or re.fullmatch(WRITTEN_PATTERN, key) is not None
-        or any(key in profile.written_keys for profile in profiles)
+        or any(profile.writes(key) for profile in profiles)
     )
 
 

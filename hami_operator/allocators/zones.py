@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 from hami_operator.core.model import Device
-from hami_operator.core.vendor import CardState, Chooser
+from hami_operator.core.vendor import CardState, Chooser, Outlook
 
 
 class Zone(Hashable, Protocol):
@@ -59,3 +60,18 @@ def grouped(zone_of: Callable[[Device], Zone | None], spill: Spill, cards: Seque
         return [*(state for _, group in ascending for state in group), *alone][:count]
 
     return choose
+
+
+def togetherness(outlook: Outlook, zone_of: Callable[[Device], Zone | None]) -> float:
+    """How well a placement stays in zones: the part of a container's cards in its largest zone, over all containers.
+
+    0 when a card has no zone. HAMi v2.10.0 pkg/device/ascend/device.go and vastai/device.go ScoreNode.
+    """
+    total = 0.0
+    for shares in outlook.given:
+        zones = Counter(zone_of(outlook.devices[share.card]) for share in shares)
+        if None in zones:
+            return 0.0
+        if shares:
+            total += max(zones.values()) / len(shares)
+    return total

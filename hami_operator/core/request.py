@@ -7,6 +7,7 @@ are refused here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from . import protocol
 from .errors import InvalidRequest
@@ -72,6 +73,11 @@ def registered_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
     """Inventory of a family whose plugin writes a register annotation in either dialect. Raises ProtocolError."""
     text = node.annotations.get(profile.register_key)
     return protocol.decode_devices(profile.register_key, text) if text else ()
+
+
+def registered_whole_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
+    """The same for cards that are given whole: each has 100 cores, whatever is registered. Raises ProtocolError."""
+    return tuple(replace(device, cores=100) for device in registered_devices(profile, node))
 
 
 def check_one_name(profile: Profile, containers: Sequence[Container]) -> None:

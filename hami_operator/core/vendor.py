@@ -50,6 +50,10 @@ GENERIC_CHECKS = (
 )
 
 
+#: Of these, what concerns cards that are given whole and are counted by their slots alone.
+WHOLE_CHECKS = (Check.HEALTH, Check.CORDON, Check.TYPE, Check.UUID, Check.SLOTS, Check.MUTEX)
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceNames:
     """The resource names users write; an empty one means that the family has none."""
@@ -238,6 +242,15 @@ class Grant:
     given: Sequence[Sequence[Share]]
     now: float
 
+    @property
+    def nanoseconds(self) -> str:
+        """The time as several plugins want it: unix nanoseconds."""
+        return str(int(self.now * 1_000_000_000))
+
+    def indexes(self, shares: Sequence[Share]) -> str:
+        """The positions of these cards on their node, as ``1,0``."""
+        return ",".join(str(self.devices[share.card].index) for share in shares)
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -285,6 +298,11 @@ def charge_as_asked(context: FitContext, device: Device) -> Charge:
 def charge_whole(context: FitContext, device: Device) -> Charge:
     """A ready-made hook 5: the whole card, whatever was asked."""
     return Charge(device.memory_mib, device.cores, device.cores)
+
+
+def charge_nothing(context: FitContext, device: Device) -> Charge:
+    """A ready-made hook 5: slots alone count."""
+    return Charge(0, 0, device.cores)
 
 
 def pass_card(context: FitContext, state: CardState) -> Reason | None:
@@ -369,7 +387,8 @@ class Profile:
     ``live_name`` is the resource that the kubelet shows as long as the plugin is at work, where it is not the count;
     ``pod_keys`` and ``node_keys`` are annotations that the hooks read beside the selection and the register;
     ``model_label``: a share's record names the card's model instead of the family; ``core_masks``: its cores are a bit
-    mask, and count as many as it has bits. ``tenant_keys``: the family's cards know their shares one by one, with these
+    mask, and count as many as it has bits. ``extra_prefixes`` begin further keys that only the scheduler may write.
+    ``tenant_keys``: the family's cards know their shares one by one, with these
     annotations of each pod (None: they don't). ``one_name``: resource names of which a pod may use only one.
     """
 
@@ -384,6 +403,7 @@ class Profile:
     lock_key: str = ""
     selection: SelectionKeys = SelectionKeys()
     extra_keys: tuple[str, ...] = ()
+    extra_prefixes: tuple[str, ...] = ()
     memory_unit_mib: int = 1
     memory_default_mib: int | None = None
     core_default: int = 0
@@ -407,6 +427,10 @@ class Profile:
     def written_keys(self) -> tuple[str, ...]:
         """Pod annotations of this family that only the scheduler may write."""
         return tuple(key for key in (self.to_allocate_key, self.allocated_key, *self.extra_keys) if key)
+
+    def writes(self, key: str) -> bool:
+        """Whether the pod annotation is one of this family that only the scheduler may write."""
+        return key in self.written_keys or key.startswith(self.extra_prefixes)
 
     def marks(self, pod: Pod) -> tuple[str, ...]:
         """What the pod writes under ``tenant_keys``, empty texts where it writes nothing."""

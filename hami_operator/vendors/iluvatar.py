@@ -1,0 +1,126 @@
+"""Iluvatar GPUs, both generations: one family counted from the node's amounts, or one family per chip that registers.
+
+Sources: HAMi v2.7.0 pkg/device/iluvatar/device.go (gpu-manager's annotations) and v2.10.0 (per chip). HAMi v2.7.0 goes
+through the cards from the first to the last, which turns binpack and spread round; here they mean what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hami_operator.core import protocol
+from hami_operator.core.capacity import SplitCards
+from hami_operator.core.model import Container, Device, Node
+from hami_operator.core.request import amount, read_request, registered_devices
+from hami_operator.core.vendor import (
+    Admission,
+    Grant,
+    Hooks,
+    Profile,
+    SelectionKeys,
+    SharedNames,
+    annotate_lists,
+)
+
+SECTION = "iluvatar"
+KEY = "Iluvatar"
+
+UNIT_MIB = 256
+CARD_CORES = 100
+INDEX_PREFIX = "iluvatar.ai/predicate-gpu-idx-"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip(SharedNames):
+    """One entry of ``iluvatars``; ``word`` names the chip in every key."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(SharedNames):
+    """The ``iluvatar`` section of v2.7 (without names: not in force) and the chips of v2.10's ``iluvatars``."""
+
+    chips: Sequence[Mapping[str, str]] = ()
+
+
+def profiles(settings: Settings) -> tuple[Profile, ...]:
+    """The family of v2.7, if it has names, and one family per chip."""
+    chips = tuple(_chip_profile(Chip(**chip)) for chip in settings.chips)
+    return (_counted_profile(settings), *chips) if settings.count_name else chips
+
+
+def _counted_profile(names: SharedNames) -> Profile:
+    cards = SplitCards("iluvatar", names.core_name, CARD_CORES, names.memory_name, UNIT_MIB)
+
+    def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
+        return cards.devices(node, KEY)
+
+    return Profile(
+        key=KEY,
+        names=names.names(),
+        register_key="",
+        to_allocate_key="hami.io/iluvatar-vgpu-devices-to-allocate",
+        allocated_key="hami.io/iluvatar-vgpu-devices-allocated",
+        request_of=read_request,
+        inventory_of=inventory,
+        live_name=names.core_name,
+        selection=SelectionKeys(use_uuid="iluvatar.ai/use-gpuuuid", nouse_uuid="iluvatar.ai/nouse-gpuuuid"),
+        extra_keys=("iluvatar.ai/gpu-assigned", "iluvatar.ai/predicate-time"),
+        extra_prefixes=(INDEX_PREFIX,),
+        memory_unit_mib=UNIT_MIB,
+        core_max=protocol.INT32_MAX,
+        hooks=Hooks(admit=_admit, annotate=_annotate_indexes),
+    )
+
+
+def _chip_profile(chip: Chip) -> Profile:
+    word = chip.word
+    return Profile(
+        key=word,
+        names=chip.names(),
+        register_key=f"hami.io/node-{word}-register",
+        handshake_key=f"hami.io/node-handshake-{word}",
+        to_allocate_key=f"hami.io/{word}-devices-to-allocate",
+        allocated_key=f"hami.io/{word}-devices-allocated",
+        lock_key=protocol.NODE_LOCK,
+        request_of=read_request,
+        inventory_of=registered_devices,
+        selection=SelectionKeys(use_uuid=f"hami.io/use-{word}-uuid", nouse_uuid=f"hami.io/no-use-{word}-uuid"),
+        memory_unit_mib=UNIT_MIB,
+        core_max=protocol.INT32_MAX,
+        hooks=Hooks(admit=_admit_chip),
+    )
+
+
+def _admit(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
+    """Several cards are taken with all their cores, and the amount of cores is their total."""
+    request = profile.request(container)
+    if request is None:
+        return Admission()
+    name = profile.names.cores
+    if request.count == 1:
+        amount(container, name, 0, CARD_CORES)
+        return Admission(claimed=True)
+    total, given = request.count * CARD_CORES, amount(container, name, 0, protocol.INT32_MAX)
+    text = f"container {container.name!r}: {name} is {given} and becomes {total}: several cards are taken whole"
+    return Admission(claimed=True, resources={name: total}, warnings=() if given in (None, total) else (text,))
+
+
+def _admit_chip(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
+    """As above, and the container learns its name, under the misspelled variable that the runtime reads."""
+    admission = _admit(profile, container, annotations)
+    if not admission.claimed:
+        return admission
+    return replace(admission, env=(("SOL_CONTINER_NAME", container.name),))
+
+
+def _annotate_indexes(grant: Grant) -> dict[str, str]:
+    """What gpu-manager reads: card indexes by container position, none for a container without cards."""
+    written = annotate_lists(grant)
+    written |= {"iluvatar.ai/gpu-assigned": "false", "iluvatar.ai/predicate-time": grant.nanoseconds}
+    for position, shares in enumerate(grant.given):
+        if shares:
+            written[f"{INDEX_PREFIX}{position}"] = grant.indexes(shares)
+    return written
