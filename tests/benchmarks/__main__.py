@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import decide
+from . import decide, webhook
 from .harness import Row
 
-BENCHES = (decide.BENCH,)
+BENCHES = (decide.BENCH, webhook.BENCH)
 RESULT = Path("build/bench.json")
 
 

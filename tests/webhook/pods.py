@@ -125,11 +125,24 @@ def refused(obj: Mapping[str, Any], **kwargs: Any) -> str:
 
 # -- pods of all kinds, for properties ---------------------------------------------------------------------------
 
-_amount = st.one_of(
-    st.integers(-2, 200).map(str),
-    st.sampled_from(["", "1k", "2Gi", "500m", "1e3", "x", "99999999999", "0.5", "+1", " 1"]),
+#: Mostly amounts that work, so that most pods are admitted; every other kind now and then.
+_good = st.fixed_dictionaries(
+    {},
+    optional={
+        "gpu": st.integers(1, 3).map(str),
+        "mem": st.sampled_from(["1", "3000", "2k"]),
+        "pct": st.sampled_from(["1", "50", "100"]),
+        "cores": st.sampled_from(["0", "30", "100"]),
+        "priority": st.sampled_from(["0", "1"]),
+        "cpu": st.just("1"),
+    },
 )
-_limits = st.dictionaries(st.sampled_from(["gpu", "mem", "pct", "cores", "priority", "cpu"]), _amount, max_size=5)
+_any = st.dictionaries(
+    st.sampled_from(["gpu", "mem", "pct", "cores", "priority", "cpu"]),
+    st.sampled_from(["", "0", "-1", "101", "1k", "2Gi", "500m", "1e3", "x", "99999999999", "0.5", "+1", " 1"]),
+    max_size=5,
+)
+_limits = st.one_of(_good, _good, _good, _good, _good, _any)
 _env = st.one_of(
     st.none(),
     st.lists(
@@ -147,13 +160,13 @@ _container = st.builds(
     st.text(max_size=5),
     _limits,
     _env,
-    st.sampled_from([False, False, False, True, None]),
+    st.sampled_from([False] * 9 + [True, None]),
 )
 _spec = st.fixed_dictionaries(
     {
         "initContainers": st.one_of(st.none(), st.lists(_container, max_size=2)),
         "schedulerName": st.sampled_from([None, "", "default-scheduler", "hami-scheduler", "other"]),
-        "nodeName": st.sampled_from([None, "", "", "n1"]),
+        "nodeName": st.sampled_from([None, None, "", "", "", "n1"]),
     },
     optional={"runtimeClassName": st.sampled_from([None, "runc"]), "volumes": st.just([{"name": "v"}])},
 )
@@ -171,7 +184,7 @@ _metadata = st.fixed_dictionaries(
 )
 pods_of_all_kinds = st.builds(
     lambda containers, spec, metadata: {**pod(*containers, metadata=metadata, **spec), "status": {"phase": "Pending"}},
-    st.lists(_container, max_size=3),
+    st.lists(_container, min_size=1, max_size=3),
     _spec,
     _metadata,
 )

@@ -244,6 +244,12 @@ def test_each_claim_is_taken_away_and_its_owner_told(key):
     assert warnings == (f"annotation {key!r} was removed: only the scheduler writes it",)
 
 
+def test_odd_keys_are_addressed_rightly():
+    odd = {"hami-operator.io/a~1b/c~d": "x", "hami-operator.io/a~b": "x", "kept/~": "x"}
+    changed, _ = admitted(pod(metadata={"annotations": odd}))
+    assert changed["metadata"]["annotations"] == {"kept/~": "x"}
+
+
 def test_every_key_that_a_family_writes_is_guarded():
     for profile in families():
         for key in profile.written_keys:
