@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Protocol
 
 from hami_operator.core.model import Device
@@ -60,6 +60,16 @@ def grouped(zone_of: Callable[[Device], Zone | None], spill: Spill, cards: Seque
         return [*(state for _, group in ascending for state in group), *alone][:count]
 
     return choose
+
+
+#: What a linked pair of cards is worth.
+PAIR = 10
+
+
+def linked_value(zones: Iterable[Zone | None]) -> int:
+    """``PAIR`` for each two of these cards that are in one zone (HAMi v2.7.0 pkg/device/metax/sdevice.go)."""
+    sizes = Counter(zone for zone in zones if zone is not None)
+    return PAIR * sum(size * (size - 1) // 2 for size in sizes.values())
 
 
 def togetherness(outlook: Outlook, zone_of: Callable[[Device], Zone | None]) -> float:
