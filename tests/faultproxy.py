@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import json
+import random
 import re
 import ssl
 from collections import deque
@@ -21,6 +23,10 @@ from yarl import URL
 
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"})
 REMEMBERED = 200_000
+
+#: The part of all requests that jitter keeps back, and for how many seconds at most.
+JITTERED = 0.3
+JITTER_S = 0.03
 
 _TOO_OLD = (
     b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
@@ -37,6 +43,7 @@ class Kind(enum.Enum):
     CUT_AFTER = "the server answers, but the connection is cut before the answer is passed on"
     LATE = "cut the connection at once; the server gets the request when the fault is released"
     HOLD = "the request waits until the fault is released, then goes its way"
+    HOLD_ANSWER = "the server does it at once, its answer waits until the fault is released"
     STATUS = "the proxy answers itself, the server never hears of it"
     STATUS_AFTER = "the server does it, but the proxy answers something else"
     EXPIRE = "a watch is told that its version is too old, in the words of the API server"
@@ -46,8 +53,9 @@ class Kind(enum.Enum):
 class Fault:
     """One kind of fault for requests whose method and path match; ``times`` None: for all.
 
-    ``hit`` is set when the first request has met it; ``release()`` lets LATE and HOLD requests go; ``landed`` is set
-    when the server has answered a LATE one, with its status in ``landed_status``.
+    ``hit`` is set when the first request has met it; ``release()`` lets LATE, HOLD and HOLD_ANSWER requests go,
+    ``drop()`` cuts them instead; ``landed`` is set when the server has answered a LATE or HOLD_ANSWER one, with its
+    status in ``landed_status``.
     """
 
     kind: Kind
@@ -58,12 +66,18 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     hits: int = 0
     landed_status: int = 0
+    dropped: bool = False
     hit: asyncio.Event = field(default_factory=asyncio.Event)
     landed: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self) -> None:
         """Let the requests go that wait for it, and those that still come."""
+        self.released.set()
+
+    def drop(self) -> None:
+        """Cut the requests that wait for it: the server never hears of them."""
+        self.dropped = True
         self.released.set()
 
     def meets(self, method: str, path: str) -> bool:
@@ -75,6 +89,42 @@ class Fault:
         self.hits += 1
         self.hit.set()
         return True
+
+
+@dataclass(eq=False)
+class Censor:
+    """What happens to the news of watches whose path matches, as long as it is in force.
+
+    ``kinds`` are the event types that are not passed on; none: all news waits, in its order, until ``release()``.
+    ``lost`` names (``namespace/name``) the objects whose news was not passed on; ``met`` is set with the first, or when
+    the first news waits.
+    """
+
+    path: re.Pattern[str]
+    kinds: frozenset[str] = frozenset()
+    lost: list[str] = field(default_factory=list)
+    met: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def release(self) -> None:
+        """Pass on what waits, and all that comes."""
+        self.released.set()
+
+    async def passes(self, line: bytes) -> bool:
+        """Whether an event is passed on; waits where it has to."""
+        if self.released.is_set():
+            return True
+        if not self.kinds:
+            self.met.set()
+            await self.released.wait()
+            return True
+        event = json.loads(line)
+        if event["type"] not in self.kinds:
+            return True
+        metadata = event["object"]["metadata"]
+        self.lost.append(f"{metadata.get('namespace', '')}/{metadata['name']}")
+        self.met.set()
+        return False
 
 
 @dataclass(frozen=True)
@@ -92,14 +142,19 @@ class Seen:
 
 
 class FaultProxy:
-    """The proxy. Use ``serve`` to run one."""
+    """The proxy. Use ``serve`` to run one.
 
-    def __init__(self, server: str, tls: ssl.SSLContext) -> None:
+    With ``jitter``, some requests are kept back for a few milliseconds, so that each seed gives another order.
+    """
+
+    def __init__(self, server: str, tls: ssl.SSLContext, jitter: random.Random | None = None) -> None:
         self.seen: deque[Seen] = deque(maxlen=REMEMBERED)
         self.url = ""
         self._server = server
         self._tls = tls
+        self._jitter = jitter
         self._faults: list[Fault] = []
+        self._censors: list[Censor] = []
         self._streams: set[asyncio.Transport] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
@@ -111,11 +166,20 @@ class FaultProxy:
         self._faults.append(fault)
         return fault
 
+    def censor(self, path: str, *kinds: str) -> Censor:
+        """Keep news of watches back: all of it for a while, or these event types for ever."""
+        censor = Censor(re.compile(path), frozenset(kinds))
+        self._censors.append(censor)
+        return censor
+
     def clear(self) -> None:
         """No more faults; what waits goes on."""
         for fault in self._faults:
             fault.release()
+        for censor in self._censors:
+            censor.release()
         self._faults.clear()
+        self._censors.clear()
         self.unreachable = False
 
     def count(self, method: str = "*", path: str = "") -> int:
@@ -162,6 +226,8 @@ class FaultProxy:
         self.seen.append(Seen(request.method, request.path, request.query_string, body))
         if self.unreachable:
             return _cut(request)
+        if self._jitter is not None and self._jitter.random() < JITTERED:
+            await asyncio.sleep(self._jitter.uniform(0.0, JITTER_S))
         fault = next((fault for fault in self._faults if fault.meets(request.method, request.path)), None)
         if fault is None:
             return await self._pass_on(request, body)
@@ -177,8 +243,13 @@ class FaultProxy:
             return _cut(request)
         if fault.kind is Kind.HOLD:
             await fault.released.wait()
-            return await self._pass_on(request, body)
-        await self._forward(request, body)
+            return _cut(request) if fault.dropped else await self._pass_on(request, body)
+        answer = await self._forward(request, body)
+        if fault.kind is Kind.HOLD_ANSWER:
+            fault.landed_status = answer.status
+            fault.landed.set()
+            await fault.released.wait()
+            return _cut(request) if fault.dropped else answer
         if fault.kind is Kind.STATUS_AFTER:
             return web.Response(status=fault.status, headers=fault.headers)
         return _cut(request)
@@ -213,11 +284,27 @@ class FaultProxy:
             self._streams.add(transport)
             try:
                 with contextlib.suppress(ConnectionError):
-                    async for chunk in response.content.iter_any():
-                        await stream.write(chunk)
+                    async for line in _lines(response.content):
+                        if await self._passes(request.path, line):
+                            await stream.write(line)
             finally:
                 self._streams.discard(transport)
             return stream
+
+    async def _passes(self, path: str, line: bytes) -> bool:
+        for censor in [censor for censor in self._censors if censor.path.search(path)]:
+            if not await censor.passes(line):
+                return False
+        return True
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines of any length, each with its end."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
 
 
 def _cut(request: web.Request) -> web.Response:

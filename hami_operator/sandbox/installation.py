@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import yaml
 
+from .credentials import write_private
 from .errors import SandboxError
 from .sandbox import Sandbox
 from .waiting import until
@@ -55,23 +57,30 @@ class Companion:
 
 @dataclass(slots=True)
 class Installation:
-    """What runs in a sandbox for it to place accelerator pods."""
+    """What runs in a sandbox for it to place accelerator pods.
+
+    ``server`` is the address at which operators reach the API server, where that is not the API server's own.
+    """
 
     sandbox: Sandbox
     config: Path
+    server: str | None = None
     operators: list[Companion] = field(default_factory=list)
     webhooks: list[Companion] = field(default_factory=list)
     _started: int = 0
 
     @classmethod
-    async def install(cls, sandbox: Sandbox, config: Path | None = None, *, overlay: str = "direct") -> Installation:
+    async def install(
+        cls, sandbox: Sandbox, config: Path | None = None, *, overlay: str = "direct", server: str | None = None
+    ) -> Installation:
         """Apply the manifests and start certificates, webhook and operator; returns when all are ready.
 
-        ``config`` is the settings file, that of the manifests by default.
+        ``config`` is the settings file, that of the manifests by default; ``server`` where operators reach the API
+        server, by default directly.
         """
         await sandbox.kubectl("apply", "-k", str(manifests() / "overlays" / overlay))
         await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
-        made = cls(sandbox, config or manifests() / "base" / "config.yaml")
+        made = cls(sandbox, config or manifests() / "base" / "config.yaml", server)
         await asyncio.gather(made.start_webhook(), made.start_operator())
         return made
 
@@ -90,13 +99,24 @@ class Installation:
 
     async def start_operator(self, environment: Mapping[str, str] | None = None) -> Companion:
         """Start an operator; returns when it is ready (it may have to wait for the lease before it decides)."""
-        account = await self.sandbox.service_account_kubeconfig(NAMESPACE, "hami-operator")
+        account = await self._operator_account()
         health = free_port()
         serving = {"HAMI_SERVING__HOST": "127.0.0.1", "HAMI_SERVING__PORT": str(health)}
         command = ["hami_operator", "run", "-v", f"--kubeconfig={account}", f"--config={self.config}"]
         companion = await self._start("operator", command, health, {**_QUICK_LEASE, **serving, **(environment or {})})
         self.operators.append(companion)
         return companion
+
+    async def _operator_account(self) -> Path:
+        """The operator's kubeconfig, by way of ``server`` where one is given."""
+        direct = await self.sandbox.service_account_kubeconfig(NAMESPACE, "hami-operator")
+        if self.server is None:
+            return direct
+        config = yaml.safe_load(direct.read_text(encoding="utf-8"))
+        config["clusters"][0]["cluster"]["server"] = self.server
+        path = direct.with_suffix(".detour")
+        write_private(path, yaml.safe_dump(config, sort_keys=False))
+        return path
 
     def kill(self, companion: Companion) -> None:
         """End one of them as ``kill -9`` does."""
