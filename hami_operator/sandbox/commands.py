@@ -189,7 +189,7 @@ def kubectl(arguments: tuple[str, ...], name: str, parent: Path | None) -> None:
     """
     running = Sandbox.attach(name, parent)
     path = str(running.kubectl_path)
-    os.execve(path, [path, *arguments], {**os.environ, "KUBECONFIG": str(running.kubeconfig)})
+    os.execve(path, [path, *arguments], running.kubectl_environment)
 
 
 @sandbox.command()

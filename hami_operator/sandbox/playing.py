@@ -24,11 +24,14 @@ from .nodes import Kind, Node, node_folder, simulator_folder
 from .plugin_protocol import annotations_of
 from .podstatus import ready_condition
 from .processes import Launch, Processes
-from .waiting import until
+from .waiting import ASK_S, until
 
 #: Seconds for a process to open its endpoint, and for a node to be ready.
 OPEN_S = 30.0
 READY_S = 60.0
+
+#: A list of all nodes costs the API server about a millisecond a node: ask for long ones less often.
+_ASK_PER_NODE_S = 0.003
 
 SIMULATOR = "simulator"
 
@@ -143,7 +146,8 @@ class Players:
                         del missing[name]
             return None if missing else True
 
-        await until("all nodes are ready", all_ready, READY_S + 0.1 * len(nodes))
+        every = max(ASK_S, len(nodes) * _ASK_PER_NODE_S)
+        await until("all nodes are ready", all_ready, READY_S + 0.1 * len(nodes), every)
 
     # -- disturbing ----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Self
 from . import accounts, binaries, build
 from .api import Api
 from .components import ControlPlane
-from .credentials import User, kubeconfig, write_private
+from .credentials import Authority, User, kubeconfig, write_private
 from .errors import BadSpec, SandboxError
 from .instance import Instance, State
 from .journal import Verdict, verdict
@@ -153,15 +154,20 @@ class Sandbox:
         """The kubectl that belongs to it."""
         return self.folder / "bin" / "kubectl"
 
+    @property
+    def kubectl_environment(self) -> dict[str, str]:
+        """Ours, with the kubeconfig and a cache of kubectl's own: ports, by which it caches, are used again."""
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.folder / "kubectl-cache")}
+
     async def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> Completed:
         """Run kubectl as the administrator. Raises SandboxError, with its words, on failure when ``check`` is set."""
         process = await asyncio.create_subprocess_exec(
             self.kubectl_path,
-            f"--kubeconfig={self.kubeconfig}",
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env=self.kubectl_environment,
         )
         output, errors = await process.communicate(stdin.encode())
         done = Completed(process.returncode or 0, output.decode(), errors.decode())
@@ -181,9 +187,19 @@ class Sandbox:
         self._write_kubeconfig(path, token)
         return path
 
+    def user_kubeconfig(self, name: str, *groups: str) -> Path:
+        """A kubeconfig of an ordinary user with a client certificate; RBAC decides what it may do."""
+        path = self.folder / f"user.{name}.kubeconfig"
+        pair = Authority.load(self.folder).client(name, *groups)
+        write_private(path, kubeconfig(self.url, self._authority, User(pair=pair)))
+        return path
+
+    @property
+    def _authority(self) -> str:
+        return self.ca_file.read_text(encoding="utf-8")
+
     def _write_kubeconfig(self, path: Path, token: str) -> None:
-        authority = self.ca_file.read_text(encoding="utf-8")
-        write_private(path, kubeconfig(self.url, authority, User(token=token)))
+        write_private(path, kubeconfig(self.url, self._authority, User(token=token)))
 
     @property
     def _control_plane(self) -> ControlPlane:

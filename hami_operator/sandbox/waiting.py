@@ -11,11 +11,11 @@ from .errors import TimedOut
 
 T = TypeVar("T")
 
-#: Seconds between two questions.
+#: Seconds between two questions that cost little.
 ASK_S = 0.05
 
 
-async def until(what: str, ask: Callable[[], Awaitable[T | None]], seconds: float) -> T:
+async def until(what: str, ask: Callable[[], Awaitable[T | None]], seconds: float, every: float = ASK_S) -> T:
     """The first answer that is not None. Raises TimedOut, naming ``what``, after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
@@ -24,4 +24,4 @@ async def until(what: str, ask: Callable[[], Awaitable[T | None]], seconds: floa
             return answer
         if time.monotonic() > deadline:
             raise TimedOut(f"{what}: not within {seconds:.0f} s")
-        await asyncio.sleep(ASK_S)
+        await asyncio.sleep(every)

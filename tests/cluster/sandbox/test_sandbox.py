@@ -37,6 +37,15 @@ async def test_a_service_account_has_its_own_rights_and_no_others(sandbox: Sandb
         await sandbox.kubectl("get", "pods", f"--kubeconfig={config}")
 
 
+async def test_a_user_has_the_rights_of_name_and_groups(sandbox: Sandbox) -> None:
+    await sandbox.kubectl("create", "namespace", "team")
+    await sandbox.kubectl("create", "rolebinding", "team", "-n", "team", "--clusterrole=edit", "--group=team")
+    config = sandbox.user_kubeconfig("alice", "team")
+    await sandbox.kubectl("create", "configmap", "mine", "-n", "team", f"--kubeconfig={config}")
+    with pytest.raises(SandboxError, match='User "alice" cannot create resource "configmaps"'):
+        await sandbox.kubectl("create", "configmap", "mine", "-n", "default", f"--kubeconfig={config}")
+
+
 async def test_controllers_make_pods_and_the_garbage_collector_removes_them(sandbox: Sandbox) -> None:
     await sandbox.kubectl("create", "deployment", "web", "--image=example.org/web", "--replicas=3")
 
