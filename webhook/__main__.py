@@ -186,7 +186,9 @@ async def _maintain(kubeconfig: str | None, settings: install.Settings, interval
     """The loop, with probes beside it, until told to stop. Ready when the last pass found nothing wrong."""
     stop, last = stop_signal(), ["the first pass is under way"]
     registry = CollectorRegistry()
-    passes = Counter("hami_webhook_certificate_passes", "Looks at the certificates.", ["result"], registry=registry)
+    passes = Counter(
+        "hami_operator_webhook_certificate_passes", "Looks at the certificates.", ["result"], registry=registry
+    )
 
     def told(trouble: str) -> None:
         last[0] = trouble

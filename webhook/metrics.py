@@ -44,20 +44,22 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as of now."""
-        reviews = CounterMetricFamily("hami_webhook_reviews", "Admission reviews by result.", labels=["result"])
+        reviews = CounterMetricFamily(
+            "hami_operator_webhook_reviews", "Admission reviews by result.", labels=["result"]
+        )
         for result, count in self._reviews.items():
             reviews.add_metric([result], count)
         yield reviews
         bounds = [*map(str, _BOUNDS_S), "+Inf"]
         yield HistogramMetricFamily(
-            "hami_webhook_review_seconds",
+            "hami_operator_webhook_review_seconds",
             "Time to answer a review.",
             buckets=list(zip(bounds, accumulate(self._slots), strict=True)),
             sum_value=self._seconds,
         )
         moment = self._not_after()
         yield GaugeMetricFamily(
-            "hami_webhook_certificate_not_after_seconds",
+            "hami_operator_webhook_certificate_not_after_seconds",
             "Unix time at which the certificate being served expires; 0 while there is none.",
             value=moment.timestamp() if moment else 0,
         )

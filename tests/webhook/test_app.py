@@ -138,11 +138,11 @@ async def test_reviews_are_counted_by_result(tmp_path):
         await post(session, servers.port, b"x")
         _, text = await health(servers, "/metrics")
     for result, count in (("mutated", 2), ("untouched", 1), ("refused", 1), ("malformed", 1), ("failed", 0)):
-        assert f'hami_webhook_reviews_total{{result="{result}"}} {count}.0' in text
-    assert "hami_webhook_review_seconds_count 5.0" in text
+        assert f'hami_operator_webhook_reviews_total{{result="{result}"}} {count}.0' in text
+    assert "hami_operator_webhook_review_seconds_count 5.0" in text
     material = read_material(data, now())
     assert material is not None
-    (not_after,) = re.findall(r"^hami_webhook_certificate_not_after_seconds (.*)$", text, re.MULTILINE)
+    (not_after,) = re.findall(r"^hami_operator_webhook_certificate_not_after_seconds (.*)$", text, re.MULTILINE)
     assert float(not_after) == material.serving.not_valid_after_utc.timestamp()
 
 

@@ -112,7 +112,9 @@ class Webhook:
 
     async def reviews(self) -> int:
         """How many reviews it has answered."""
-        found = re.findall(r"^hami_webhook_reviews_total\{.*\} (\S+)$", await self.text("/metrics"), re.MULTILINE)
+        found = re.findall(
+            r"^hami_operator_webhook_reviews_total\{.*\} (\S+)$", await self.text("/metrics"), re.MULTILINE
+        )
         return int(sum(map(float, found)))
 
     async def serial(self) -> int:
