@@ -17,7 +17,7 @@ from typing import Any
 
 import kopf
 
-from hami_operator.config import Settings
+from hami_operator.config import DevicesSection, Settings
 from hami_operator.core.model import Pod
 from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
@@ -35,10 +35,11 @@ from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSe
 from hami_operator.live import empty_cluster
 from hami_operator.loop import Loop
 from hami_operator.queue import Queue
+from hami_operator.reload import DeviceConfig
 from hami_operator.serving import health
 from hami_operator.telemetry import Telemetry
 from hami_operator.voice import Voice
-from hami_operator.world import World
+from hami_operator.world import Problem, World
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +62,17 @@ class App:
     elector: Elector
     pods: Reflector
     nodes: Reflector
+    device_config: DeviceConfig | None
 
     def missing(self) -> list[str]:
         """What must be known before anything is decided and is not known yet."""
         known = {"nodes": self.nodes, "pods": self.pods}
         return [name for name, reflector in known.items() if not reflector.filled.is_set()]
+
+    def remarks(self) -> list[str]:
+        """What is not as it should be, though we can work."""
+        problem = self.device_config.problem if self.device_config is not None else ""
+        return [f"{problem}; the last good configuration stays in force"] if problem else []
 
     async def lead(self) -> None:
         """What the leader does: make sure that nothing of the last one can still land, then decide for ever."""
@@ -83,6 +90,27 @@ class App:
             await loop.run()
         finally:
             await loop.drain()
+
+    async def reconfigure(self, devices: DevicesSection) -> None:
+        """Put other families in force: everything is read anew by them, reservations are carried over."""
+        world, old = self.world, self.world.cluster.ledger
+        world.may_decide.clear()
+        try:
+            world.cluster = empty_cluster(self.settings.model_copy(update={"devices": devices}))
+            for pod in world.queue.pods():
+                record = old.record(pod.key.uid)
+                if record is not None and record.assumed:
+                    world.cluster.ledger.assume(pod, record.node, record.allocation)
+            await asyncio.gather(self.nodes.refill(), self.pods.refill())
+        finally:
+            world.may_decide.set()
+        world.queue.wake_all()
+
+    def complain(self, problem: str) -> None:
+        """A configuration file can't be used: tell it where people look, on our lease."""
+        lease = self.settings.leader
+        text = f"{problem}; the last good configuration stays in force"
+        self.world.report(Problem("Lease", lease.name, lease.namespace, "", "ConfigurationUnusable", text))
 
     def _knows(self, node: str) -> bool:
         return self.world.cluster.inventory.get(node) is not None
@@ -158,7 +186,9 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
     step = ReflectorSettings(resync_s=settings.resync_seconds)
     pods = Reflector(client, paths.PODS, lambda kind, obj: on_pod_event(world, obj, gone=kind == DELETED), step)
     nodes = Reflector(client, paths.NODES, lambda kind, obj: on_node_event(world, obj, gone=kind == DELETED), step)
-    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, pods, nodes)
+    path = settings.device_config_file
+    config = DeviceConfig(path, settings.devices) if path is not None else None
+    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, pods, nodes, config)
 
 
 async def run(settings: Settings, kubeconfig: str | None) -> None:
@@ -173,7 +203,7 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
     access = await load_access(kubeconfig)
     async with Client(access, observe=telemetry.exchange) as client:
         app = build(settings, access, client, telemetry)
-        server = health.application(telemetry.registry, app.missing)
+        server = health.application(telemetry.registry, app.missing, app.remarks)
         runner = await health.serve(server, settings.serving.host, settings.serving.port)
         try:
             await asyncio.gather(app.nodes.fill(), app.pods.fill())
@@ -210,7 +240,9 @@ async def _background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def _beside(app: App) -> contextlib.AbstractAsyncContextManager[None]:
+    config = app.device_config
     return _background(
+        *([config.follow(app.reconfigure, app.complain)] if config is not None else []),
         app.recorder.run(),
         app.nodes.keep_in_step(app.mended("nodes")),
         app.pods.keep_in_step(app.mended("pods")),

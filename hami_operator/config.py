@@ -114,7 +114,11 @@ class ReserveSection(_Section):
 
 
 class Settings(BaseSettings):
-    """All settings of the operator and the webhook."""
+    """All settings of the operator and the webhook.
+
+    ``device_config_file`` is HAMi's ``device-config.yaml``, as its chart mounts it; it then takes the place of
+    ``devices``, is followed while we run, and a family without a section in it is not in force.
+    """
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -128,6 +132,7 @@ class Settings(BaseSettings):
     scheduler_name: str = Field("hami-scheduler", min_length=1, max_length=253)
     policies: PoliciesSection = PoliciesSection()
     devices: DevicesSection = DevicesSection()
+    device_config_file: Path | None = None
     webhook: WebhookSection = WebhookSection()
     node_lock: NodeLockSection = NodeLockSection()
     leader: LeaderSection = LeaderSection()
@@ -155,7 +160,21 @@ def load(path: Path | None = None) -> Settings:
     Raises:
         ConfigError: the file can't be read, is no YAML mapping, or a value is not allowed.
     """
-    return parse(_read(path) if path else {}, str(path or "environment"))
+    settings = parse(_read(path) if path else {}, str(path or "environment"))
+    if settings.device_config_file is None:
+        return settings
+    return settings.model_copy(update={"devices": read_devices(settings.device_config_file)})
+
+
+def read_devices(path: Path) -> DevicesSection:
+    """The families of a ``device-config.yaml``. Raises ConfigError."""
+    content = _read(path)
+    if not any(content.get(name) for name in DevicesSection.model_fields):
+        raise ConfigError(f"{path}: no section of a family that is known ({', '.join(DevicesSection.model_fields)})")
+    try:
+        return DevicesSection.model_validate({**dict.fromkeys(DevicesSection.model_fields), **content})
+    except ValidationError as error:
+        raise ConfigError(_first(error, str(path))) from None
 
 
 def parse(content: Mapping[str, Any], source: str) -> Settings:
@@ -163,9 +182,13 @@ def parse(content: Mapping[str, Any], source: str) -> Settings:
     try:
         return Settings(**content)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{source}: {field}: {first['input']!r}: {first['msg']}") from None
+        raise ConfigError(_first(error, source)) from None
+
+
+def _first(error: ValidationError, source: str) -> str:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{source}: {field}: {first['input']!r}: {first['msg']}"
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -44,6 +44,7 @@ class Loop:
     async def run(self) -> None:
         """Decide for ever. Cancel it to stop deciding; ``drain`` then waits for what is under way."""
         while self._bug is None:
+            await self._world.may_decide.wait()
             retry_due(self._world)
             pending = self._world.queue.take(self._world.now())
             if pending is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hami_operator.core.model import Node, PodKey
@@ -31,13 +32,19 @@ def _not_busy(_: str) -> bool:
     return False
 
 
+def _open() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 @dataclass(slots=True)
 class World:
     """The cluster as we know it, the pending pods, and whom to tell.
 
     ``now`` is the clock (unix seconds); ``report`` takes problems. ``node_seen`` and ``node_gone`` are told every news
     of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more;
-    ``busy`` tells whether a node's lock is held or waited for.
+    ``busy`` tells whether a node's lock is held or waited for. Nothing is decided while ``may_decide`` is not set.
     """
 
     scheduler_name: str
@@ -50,3 +57,4 @@ class World:
     pod_ended: Callable[[PodKey], None] = _ignore
     pod_left: Callable[[str], None] = _ignore
     busy: Callable[[str], bool] = _not_busy
+    may_decide: asyncio.Event = field(default_factory=_open)

@@ -104,6 +104,12 @@ class Reflector:
         await until_answered(self._list)
         self.filled.set()
 
+    async def refill(self) -> None:
+        """Give everything to the sink once more, as at the start. Raises Refused when we may not list."""
+        self.filled.clear()
+        self._known.clear()
+        await self.fill()
+
     def observe(self, kind: str | None, obj: Json) -> None:
         """News from a watch (``kind`` None or LISTED: the watcher has listed anew, so there was a gap)."""
         if kind in (None, LISTED) and self.filled.is_set():

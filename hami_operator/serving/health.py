@@ -8,8 +8,13 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 
-def application(registry: CollectorRegistry, missing: Callable[[], list[str]]) -> web.Application:
-    """The endpoints. ``missing`` names what is still waited for; a standby replica is ready too."""
+def application(
+    registry: CollectorRegistry, missing: Callable[[], list[str]], remarks: Callable[[], list[str]] = list
+) -> web.Application:
+    """The endpoints. ``missing`` names what is still waited for; a standby replica is ready too.
+
+    ``remarks`` are sentences about what is wrong though we are ready.
+    """
 
     async def livez(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -18,7 +23,7 @@ def application(registry: CollectorRegistry, missing: Callable[[], list[str]]) -
         waiting = missing()
         if waiting:
             return web.Response(status=503, text="".join(f"waiting for {name}\n" for name in waiting))
-        return web.Response(text="ok\n")
+        return web.Response(text="".join(f"{line}\n" for line in ("ok", *remarks())))
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
