@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime
 import enum
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
+from . import jsonfields
 from .errors import ProtocolError
+from .jsonfields import Record, is_text, read_json, read_number, read_records
 from .model import Allocation, Device, Share
 
 POD_NODE = "hami.io/vgpu-node"  # annotation and label
@@ -35,7 +35,7 @@ EPOCH = "hami-operator.io/epoch"
 COMMON_WRITTEN_KEYS = frozenset({POD_NODE, POD_TIME, BIND_PHASE, BIND_TIME, OWN_ALLOCATION, EPOCH})
 
 #: The largest number HAMi's programs read (Go int32).
-INT32_MAX = 2**31 - 1
+INT32_MAX = jsonfields.INT32_MAX
 
 
 class Phase(enum.StrEnum):
@@ -54,14 +54,6 @@ _RESERVED = frozenset(",:;")
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
-#: JSON's escapes can write half a character, which no program could send on.
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
-
-
-def _is_text(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and _HALF_CHARACTER.search(value) is None
-
-
 def parse_bool(text: str) -> bool | None:
     """Go's ParseBool: 1 t T TRUE true True / 0 f F FALSE false False; anything else is None."""
     return True if text in _TRUE else False if text in _FALSE else None
@@ -78,6 +70,12 @@ def decode_devices(key: str, text: str) -> tuple[Device, ...]:
     """
     stripped = text.strip()
     devices = _decode_json(key, text) if stripped.startswith("[") else _decode_comma(key, text) if stripped else []
+    return checked_devices(key, text, devices)
+
+
+def checked_devices(key: str, text: str, devices: Iterable[Device]) -> tuple[Device, ...]:
+    """Cards read from a text, sorted by (index, uuid). Raises ProtocolError: an id is reserved, or listed twice."""
+    devices = list(devices)
     seen: set[str] = set()
     for device in devices:
         if not _RESERVED.isdisjoint(device.uuid):
@@ -109,7 +107,7 @@ def _comma_record(key: str, offset: int, piece: str) -> Device:
         raise ProtocolError(key, offset, "a record has no card id")
 
     def number(position: int, name: str) -> int:
-        return _number(key, offset, name, fields[position])
+        return read_number(key, offset, name, fields[position])
 
     healthy = parse_bool(fields[6])
     if healthy is None:
@@ -127,57 +125,27 @@ def _comma_record(key: str, offset: int, piece: str) -> Device:
     )
 
 
-def _number(key: str, offset: int, name: str, value: object) -> int:
-    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,10}", value):
-        value = int(value)
-    lowest = -1 if name == "numa" else 0
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= INT32_MAX:
-        raise ProtocolError(key, offset, f"{name} {value!r} is not an integer from {lowest} to {INT32_MAX}")
-    return value
-
-
 def _decode_json(key: str, text: str) -> list[Device]:
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(key, getattr(error, "pos", 0), "the text is no valid JSON") from None
-    if not isinstance(records, list):
-        raise ProtocolError(key, 0, "the text is no JSON list")
-    return [_json_record(key, index, record) for index, record in enumerate(records)]
+    return [_json_device(record) for record in read_records(key, read_json(key, text))]
 
 
-def _json_record(key: str, position: int, record: object) -> Device:
-    """One object; absent keys are zero values, so a card without ``health`` is unhealthy (HAMi v2.8 omits zeros)."""
-    if not isinstance(record, dict):
-        raise ProtocolError(key, 0, f"record {position} is no JSON object")
-
-    def number(name: str) -> int:
-        return _number(key, 0, f"record {position}: {name}", record.get(name, 0))
-
-    def text(name: str) -> str:
-        value = record.get(name, "")
-        if not _is_text(value):
-            raise ProtocolError(key, 0, f"record {position}: {name} {value!r} is not a text")
-        return value
-
-    healthy = record.get("health", False)
-    if not isinstance(healthy, bool):
-        raise ProtocolError(key, 0, f"record {position}: health {healthy!r} is neither true nor false")
-    custom = record.get("custominfo") or {}
+def _json_device(record: Record) -> Device:
+    """One card; absent keys are zero values, so a card without ``health`` is unhealthy (HAMi v2.8 omits zeros)."""
+    custom = record.fields.get("custominfo") or {}
     if not isinstance(custom, dict):
-        raise ProtocolError(key, 0, f"record {position}: custominfo is no JSON object")
-    if not text("id"):
-        raise ProtocolError(key, 0, f"record {position} has no id")
+        raise ProtocolError(record.key, 0, f"{record.place}: custominfo is no JSON object")
+    if not record.text("id"):
+        raise ProtocolError(record.key, 0, f"{record.place} has no id")
     return Device(
-        uuid=text("id"),
-        index=number("index"),
-        slots=number("count"),
-        memory_mib=number("devmem"),
-        cores=number("devcore"),
-        type=text("type"),
-        numa=_number(key, 0, "numa", record.get("numa", 0)),
-        healthy=healthy,
-        mode=text("mode"),
+        uuid=record.text("id"),
+        index=record.number("index"),
+        slots=record.number("count"),
+        memory_mib=record.number("devmem"),
+        cores=record.number("devcore"),
+        type=record.text("type"),
+        numa=record.number("numa"),
+        healthy=record.flag("health"),
+        mode=record.text("mode"),
         custom=custom,
     )
 
@@ -256,7 +224,7 @@ def _decode_segment(key: str, offset: int, segment: str) -> tuple[Share, ...]:
                 raise ProtocolError(key, offset, f"entry {piece!r} has {len(fields)} fields, at least 4 are needed")
             if fields[0]:
                 memory, cores = (
-                    _number(key, offset, n, f) for n, f in zip(("memory", "cores"), fields[2:4], strict=True)
+                    read_number(key, offset, n, f) for n, f in zip(("memory", "cores"), fields[2:4], strict=True)
                 )
                 shares.append(Share(fields[0], fields[1], memory, cores))
         elif piece.strip():
@@ -291,7 +259,7 @@ def _own_share(entry: object) -> Share:
     if not isinstance(entry, list) or len(entry) != 4:
         raise ValueError(f"{entry!r} is not [uuid, type, memory, cores]")
     uuid, kind, memory, cores = entry
-    if not (_is_text(uuid) and _is_text(kind)):
+    if not (is_text(uuid) and is_text(kind)):
         raise ValueError(f"{entry!r} is not [uuid, type, memory, cores]")
     if not all(type(n) is int and 0 <= n <= INT32_MAX for n in (memory, cores)):
         raise ValueError(f"{entry!r}: memory and cores are integers from 0 to {INT32_MAX}")
