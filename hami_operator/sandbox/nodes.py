@@ -93,17 +93,18 @@ def simulator_folder(instance: Instance) -> Path:
     return instance.folder / "simulator"
 
 
-Restart = Callable[[str], Awaitable[None]]
+#: Something that is done to the node of this name.
+ByName = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
     """What only the sandbox as a whole can do to a node, by the node's name."""
 
-    kill_plugin: Restart
-    start_plugin: Restart
-    power_off: Restart
-    power_on: Restart
+    kill_plugin: ByName
+    start_plugin: ByName
+    power_off: ByName
+    power_on: ByName
 
 
 @dataclass(frozen=True, slots=True)

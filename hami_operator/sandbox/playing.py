@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import control, launch
 from .api import STRATEGIC, Api, node_path
@@ -205,10 +206,8 @@ def _content(file: Path) -> str | None:
     return file.read_text(encoding="utf-8") if file.exists() else None
 
 
-def _is_ready(found: dict[str, object], node: Node) -> bool:
+def _is_ready(found: dict[str, Any], node: Node) -> bool:
     status, spec = found["status"], found["spec"]
-    assert isinstance(status, dict)
-    assert isinstance(spec, dict)
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
     tainted = any(taint["key"].startswith("node.kubernetes.io/") for taint in spec.get("taints", ()))
     habits = node.type.habits
