@@ -39,7 +39,7 @@ bench: $(READY) ## Benchmarks: ratios measured in one run
 
 .PHONY: lock
 lock: $(READY) ## Write requirements.lock anew from pyproject.toml
-	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-trusted-host --generate-hashes --allow-unsafe -o requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --generate-hashes --allow-unsafe -o requirements.lock pyproject.toml
 
 .PHONY: clean
 clean: ## Remove the environment and everything that was built here

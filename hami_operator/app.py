@@ -11,9 +11,9 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import kopf
 
@@ -22,6 +22,7 @@ from hami_operator.core.model import Pod
 from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
 from hami_operator.handlers.pods import on_pod_event
+from hami_operator.handlers.volumes import on_claim_event, on_volume_event
 from hami_operator.kube import paths
 from hami_operator.kube.access import Access, load_access
 from hami_operator.kube.binder import Binder
@@ -36,12 +37,30 @@ from hami_operator.live import empty_cluster
 from hami_operator.loop import Loop
 from hami_operator.queue import Queue
 from hami_operator.reload import DeviceConfig
-from hami_operator.serving import debug, health
+from hami_operator.serving import health
 from hami_operator.telemetry import Telemetry
 from hami_operator.voice import Voice
 from hami_operator.world import Problem, World
 
 log = logging.getLogger(__name__)
+
+
+class Handler(Protocol):
+    """Takes over an object of the cluster."""
+
+    def __call__(self, world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
+        """It was added, changed, listed or (``gone``) deleted."""
+
+
+NODES, PODS = "nodes", "pods"
+
+#: What we watch, by plural name: where it is listed, and who takes it over.
+SENSORS: Mapping[str, tuple[str, Handler]] = {
+    NODES: (paths.NODES, on_node_event),
+    PODS: (paths.PODS, on_pod_event),
+    "persistentvolumeclaims": (paths.CLAIMS, on_claim_event),
+    "persistentvolumes": (paths.VOLUMES, on_volume_event),
+}
 
 #: Pods fenced at the same time when leadership begins.
 FENCES = 16
@@ -60,14 +79,12 @@ class App:
     voice: Voice
     recorder: Recorder
     elector: Elector
-    pods: Reflector
-    nodes: Reflector
+    sensors: dict[str, Reflector]
     device_config: DeviceConfig | None
 
     def missing(self) -> list[str]:
         """What must be known before anything is decided and is not known yet."""
-        known = {"nodes": self.nodes, "pods": self.pods}
-        return [name for name, reflector in known.items() if not reflector.filled.is_set()]
+        return [name for name, reflector in self.sensors.items() if not reflector.filled.is_set()]
 
     def remarks(self) -> list[str]:
         """What is not as it should be, though we can work."""
@@ -77,7 +94,7 @@ class App:
     async def lead(self) -> None:
         """What the leader does: make sure that nothing of the last one can still land, then decide for ever."""
         log.info("leading: fencing %d pending pods", len(self.world.queue))
-        await self.pods.fill()
+        await self.sensors[PODS].fill()
         await self._fence_pending()
         await self.locks.sweep()
         version = await server_version(self.client)
@@ -93,7 +110,7 @@ class App:
 
     async def reconfigure(self, devices: DevicesSection) -> None:
         """Put other families in force: everything is read anew by them, reservations are carried over."""
-        world, old = self.world, self.world.cluster.ledger
+        world, old, claims = self.world, self.world.cluster.ledger, self.world.cluster.around.claims
         world.may_decide.clear()
         try:
             world.cluster = empty_cluster(self.settings.model_copy(update={"devices": devices}))
@@ -101,7 +118,8 @@ class App:
                 record = old.record(pod.key.uid)
                 if record is not None and record.assumed:
                     world.cluster.ledger.assume(pod, record.node, record.allocation)
-            await asyncio.gather(self.nodes.refill(), self.pods.refill())
+            world.cluster.around.claims.update(claims)
+            await asyncio.gather(self.sensors[NODES].refill(), self.sensors[PODS].refill())
         finally:
             world.may_decide.set()
         world.queue.wake_all()
@@ -183,12 +201,20 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
     world.report = voice.problem
     world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
     world.pod_ended = locks.pod_ended
-    step = ReflectorSettings(resync_s=settings.resync_seconds)
-    pods = Reflector(client, paths.PODS, lambda kind, obj: on_pod_event(world, obj, gone=kind == DELETED), step)
-    nodes = Reflector(client, paths.NODES, lambda kind, obj: on_node_event(world, obj, gone=kind == DELETED), step)
+    sensors = {name: _sensor(client, name, world, settings.resync_seconds) for name in SENSORS}
     path = settings.device_config_file
     config = DeviceConfig(path, settings.devices) if path is not None else None
-    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, pods, nodes, config)
+    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, sensors, config)
+
+
+def _sensor(client: Client, name: str, world: World, resync_s: float) -> Reflector:
+    path, handler = SENSORS[name]
+    return Reflector(
+        client,
+        path,
+        lambda kind, obj: handler(world, obj, gone=kind == DELETED),
+        ReflectorSettings(resync_s=resync_s),
+    )
 
 
 async def run(settings: Settings, kubeconfig: str | None) -> None:
@@ -204,10 +230,9 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
     async with Client(access, observe=telemetry.exchange) as client:
         app = build(settings, access, client, telemetry)
         server = health.application(telemetry.registry, app.missing, app.remarks)
-        server.add_routes(debug.routes(lambda: app.world.cluster.ledger))
         runner = await health.serve(server, settings.serving.host, settings.serving.port)
         try:
-            await asyncio.gather(app.nodes.fill(), app.pods.fill())
+            await asyncio.gather(*(sensor.fill() for sensor in app.sensors.values()))
             async with _watching(app, stop), _beside(app):
                 await _until_stopped(app, stop)
         finally:
@@ -245,8 +270,7 @@ def _beside(app: App) -> contextlib.AbstractAsyncContextManager[None]:
     return _background(
         *([config.follow(app.reconfigure, app.complain)] if config is not None else []),
         app.recorder.run(),
-        app.nodes.keep_in_step(app.mended("nodes")),
-        app.pods.keep_in_step(app.mended("pods")),
+        *(sensor.keep_in_step(app.mended(name)) for name, sensor in app.sensors.items()),
         app.tend(),
         app.count_queue(),
     )
@@ -256,9 +280,9 @@ def _beside(app: App) -> contextlib.AbstractAsyncContextManager[None]:
 async def _watching(app: App, stop: asyncio.Event) -> AsyncIterator[None]:
     """The sensors: Kopf, or our own streams for big clusters. ``stop`` is set by a signal, or when Kopf ends."""
     if app.settings.watch == "stream":
-        works = [app.nodes.follow(), app.pods.follow()]
+        works = [sensor.follow() for sensor in app.sensors.values()]
     else:
-        kopf_tasks = await lifecycle.spawn(app.pods.observe, app.nodes.observe, app.access)
+        kopf_tasks = await lifecycle.spawn({name: sensor.observe for name, sensor in app.sensors.items()}, app.access)
         works = [_kopf(kopf_tasks, stop)]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):  # Kopf has just taken them

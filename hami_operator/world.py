@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hami_operator.core.model import Node, PodKey
+from hami_operator.core.model import Node, PodKey, SelectorTerm
 from hami_operator.core.schedule import Cluster
 from hami_operator.queue import Queue
 
@@ -22,6 +22,14 @@ class Problem:
     uid: str
     reason: str
     message: str
+
+
+@dataclass(slots=True)
+class Volumes:
+    """What we know of volumes: the volume of each claim (empty: unbound), the node terms of each volume."""
+
+    claims: dict[tuple[str, str], str] = field(default_factory=dict)
+    terms: dict[str, tuple[SelectorTerm, ...] | None] = field(default_factory=dict)
 
 
 def _ignore(_: Any) -> None:
@@ -58,3 +66,4 @@ class World:
     pod_left: Callable[[str], None] = _ignore
     busy: Callable[[str], bool] = _not_busy
     may_decide: asyncio.Event = field(default_factory=_open)
+    volumes: Volumes = field(default_factory=Volumes)

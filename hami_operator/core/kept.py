@@ -39,9 +39,10 @@ _Rank = tuple[float, bool, str]
 
 @dataclass(slots=True, eq=False)
 class Kept:
-    """The verdicts of one shape, up to a position of the journal."""
+    """The verdicts of one shape, up to a position of the journal. ``claims``: its pods use volumes."""
 
     demand: Demand
+    claims: bool = False
     position: int = -1
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     allocations: dict[str, Allocation] = field(default_factory=dict)

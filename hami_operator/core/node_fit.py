@@ -34,7 +34,7 @@ class Surroundings:
     """
 
     reserve: Resources = Resources()
-    claims: Mapping[tuple[str, str], Claim] = field(default_factory=dict, hash=False)
+    claims: dict[tuple[str, str], Claim] = field(default_factory=dict, hash=False)
 
 
 def pod_refusals(pod: Pod, around: Surroundings) -> tuple[Refusal, ...]:

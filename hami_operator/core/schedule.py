@@ -14,7 +14,7 @@ from .journal import Journal
 from .kept import Kept, Verdict
 from .ledger import Ledger, NodeUsage
 from .model import Allocation, Pod
-from .node_fit import Surroundings, node_refusals, pod_refusals
+from .node_fit import Claim, Surroundings, node_refusals, pod_refusals
 from .reasons import Reason, Refusal
 from .score import node_score
 from .vendor import Amounts, CardPolicy, Grant, Outlook, Profile, Witness, no_score
@@ -60,6 +60,18 @@ class Cluster:
             (self.busy.add if locked else self.busy.discard)(node)
             self.journal.note(node)
 
+    def set_claim(self, key: tuple[str, str], claim: Claim | None) -> bool:
+        """What is known of a PersistentVolumeClaim, by (namespace, name); False when that is no news."""
+        claims = self.around.claims
+        if claims.get(key) == claim:
+            return False
+        if claim is None:
+            del claims[key]
+        else:
+            claims[key] = claim
+        self._shapes = {shape: kept for shape, kept in self._shapes.items() if not kept.claims}
+        return True
+
     def forget_answers(self) -> None:
         """Ask every node anew at the next decision."""
         self._shapes.clear()
@@ -74,7 +86,8 @@ class Cluster:
         kept = self._shapes.pop(shape, None)
         if kept is None:
             policies = self.policies
-            kept = Kept(read_demand(pod, self.profiles, card_policy=policies.card, node_policy=policies.node))
+            demand = read_demand(pod, self.profiles, card_policy=policies.card, node_policy=policies.node)
+            kept = Kept(demand, claims=bool(pod.constraints.claims))
         self._shapes[shape] = kept  # the newest last
         if len(self._shapes) > SHAPES_KEPT:
             del self._shapes[next(iter(self._shapes))]

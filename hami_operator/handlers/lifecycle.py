@@ -7,7 +7,7 @@ users' objects. Kopf's change detection copies each object five times and is swi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 import kopf
@@ -49,23 +49,24 @@ class _ProgressNowhere(kopf.ProgressStorage):
         return essence
 
 
-def registry(on_pod: Sink, on_node: Sink, access: Access) -> kopf.OperatorRegistry:
-    """The handlers. The sinks get what a watch tells: its type (None: listed) and the object."""
+def registry(sinks: Mapping[str, Sink], access: Access) -> kopf.OperatorRegistry:
+    """The handlers, one per resource (plural name). A sink gets what a watch tells: its type and the object."""
     handlers = kopf.OperatorRegistry()
-
-    @kopf.on.event("pods", registry=handlers)
-    async def pod_event(event: Any, **_: Any) -> None:
-        on_pod(event["type"], event["object"])
-
-    @kopf.on.event("nodes", registry=handlers)
-    async def node_event(event: Any, **_: Any) -> None:
-        on_node(event["type"], event["object"])
+    for resource, sink in sinks.items():
+        kopf.on.event(resource, registry=handlers, id=resource)(_handler(sink))
 
     @kopf.on.login(registry=handlers)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return await _connection(access)
 
     return handlers
+
+
+def _handler(sink: Sink) -> Callable[..., Coroutine[Any, Any, None]]:
+    async def seen(event: Any, **_: Any) -> None:
+        sink(event["type"], event["object"])
+
+    return seen
 
 
 async def _connection(access: Access) -> kopf.ConnectionInfo:
@@ -100,9 +101,9 @@ def settings() -> kopf.OperatorSettings:
     return result
 
 
-async def spawn(on_pod: Sink, on_node: Sink, access: Access) -> Collection[asyncio.Task[Any]]:
+async def spawn(sinks: Mapping[str, Sink], access: Access) -> Collection[asyncio.Task[Any]]:
     """Start Kopf's tasks; ``kopf.run_tasks`` is to wait for them."""
     tasks = await kopf.spawn_tasks(
-        registry=registry(on_pod, on_node, access), settings=settings(), standalone=True, clusterwide=True
+        registry=registry(sinks, access), settings=settings(), standalone=True, clusterwide=True
     )
     return tasks

@@ -7,6 +7,8 @@ from urllib.parse import quote
 PODS = "/api/v1/pods"
 NODES = "/api/v1/nodes"
 NAMESPACES = "/api/v1/namespaces"
+CLAIMS = "/api/v1/persistentvolumeclaims"
+VOLUMES = "/api/v1/persistentvolumes"
 RESOURCE_QUOTAS = "/api/v1/resourcequotas"
 VERSION = "/version"
 

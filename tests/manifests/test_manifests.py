@@ -131,6 +131,8 @@ RIGHTS = {
         ("", "pods/binding", "", "create"),
         ("", "pods/status", "", "patch"),
         ("", "nodes", "", "get list watch patch"),
+        ("", "persistentvolumeclaims", "", "list watch"),
+        ("", "persistentvolumes", "", "list watch"),
         ("events.k8s.io", "events", "", "create patch"),
         ("apiextensions.k8s.io", "customresourcedefinitions", "", "list watch"),
         ("coordination.k8s.io", "leases", "", "get create update"),
