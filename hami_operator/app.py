@@ -37,7 +37,7 @@ from hami_operator.live import empty_cluster
 from hami_operator.loop import Loop
 from hami_operator.queue import Queue
 from hami_operator.reload import DeviceConfig
-from hami_operator.serving import health
+from hami_operator.serving import debug, health
 from hami_operator.telemetry import Telemetry
 from hami_operator.voice import Voice
 from hami_operator.world import Problem, World
@@ -230,6 +230,7 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
     async with Client(access, observe=telemetry.exchange) as client:
         app = build(settings, access, client, telemetry)
         server = health.application(telemetry.registry, app.missing, app.remarks)
+        server.add_routes(debug.routes(lambda: app.world.cluster.ledger))
         runner = await health.serve(server, settings.serving.host, settings.serving.port)
         try:
             await asyncio.gather(*(sensor.fill() for sensor in app.sensors.values()))
