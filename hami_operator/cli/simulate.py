@@ -187,7 +187,7 @@ def _read(name: str) -> bytes:
 
 
 def _named(name: str) -> str:
-    return "standard input" if name == STDIN else name
+    return "<standard input>" if name == STDIN else name
 
 
 # -- admission ---------------------------------------------------------------------------------------------------

@@ -50,9 +50,15 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        """PyYAML's own, with every key as a text."""
-        pairs: dict[Any, Any] = super().construct_mapping(node, deep)
-        return {key if isinstance(key, str) else json.dumps(key, default=str): pairs[key] for key in pairs}
+        """PyYAML's own, with every key as a text before keys are compared (1 and true are equal in Python)."""
+        self.flatten_mapping(node)
+        return {self._key(key): self.construct_object(value, deep) for key, value in node.value}
+
+    def _key(self, node: yaml.Node) -> str:
+        key = self.construct_object(node, deep=True)
+        if isinstance(key, dict | list):
+            raise yaml.constructor.ConstructorError(None, None, "a key is no plain text", node.start_mark)
+        return key if isinstance(key, str) else json.dumps(key, default=str)
 
 
 def read_documents(source: str, data: bytes) -> list[Document]:

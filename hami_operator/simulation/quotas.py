@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hami_operator.core import fields
@@ -14,19 +15,31 @@ from .entries import Entry
 NOT_ENFORCED = "quotas are shown with what is used of them, and not enforced yet"
 
 
-def quota_rows(entries: Iterable[Entry], profiles: Sequence[Profile], ledger: Ledger) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A quota object: ``hard`` by key, as it was written."""
+
+    entry: Entry
+    hard: Mapping[str, str]
+
+
+def read_quota(entry: Entry) -> Quota:
+    """Raises ObjectError when ``spec.hard`` is no mapping of quantities."""
+    return Quota(entry, fields.amounts(fields.mapping(entry.content, "spec"), "hard", "spec."))
+
+
+def quota_rows(quotas: Iterable[Quota], profiles: Sequence[Profile], ledger: Ledger) -> list[dict[str, Any]]:
     """One row per object: ``hard`` as given, ``used`` for the keys that a family in force owns (in the key's unit)."""
     rows = []
-    for entry in sorted(entries, key=lambda entry: (entry.kind, entry.namespace, entry.name)):
-        hard = fields.amounts(fields.mapping(entry.content, "spec"), "hard", "spec.")
-        used = _used(entry.namespace, profiles, ledger)
+    for quota in sorted(quotas, key=lambda quota: (quota.entry.kind, quota.entry.namespace, quota.entry.name)):
+        entry, used = quota.entry, _used(quota.entry.namespace, profiles, ledger)
         rows.append(
             {
                 "kind": entry.kind,
                 "namespace": entry.namespace,
                 "name": entry.name,
-                "hard": hard,
-                "used": {key: str(used[key]) for key in hard if key in used},
+                "hard": dict(quota.hard),
+                "used": {key: str(used[key]) for key in quota.hard if key in used},
             }
         )
     return rows

@@ -12,9 +12,9 @@ from rich.text import Text
 
 Row = Mapping[str, Any]
 
-BAR_CELLS = 12
-#: Widths that keep the table of cards within 80 columns.
-_NODE_CELLS, _CARD_CELLS = 12, 15
+#: Widths that keep everything within 80 columns.
+_MEMORY_BAR, _CORES_BAR = 10, 5
+_NODE_CELLS, _CARD_CELLS, _POD_CELLS, _UUID_CELLS = 11, 14, 26, 14
 
 _OUTCOMES = {
     "placed": ("placed", "green"),
@@ -34,7 +34,8 @@ def write_table(content: Row, stream: TextIO, width: int | None = None) -> None:
 
 
 def _parts(content: Row, *, plain: bool) -> Iterable[RenderableType]:
-    yield _pods(content["pods"])
+    indexes = {(card["node"], card["uuid"]): card["index"] for card in content["devices"]}
+    yield _pods(content["pods"], indexes)
     if content["quotas"]:
         yield _quotas(content["quotas"])
     if content["devices"]:
@@ -55,26 +56,31 @@ def _grid(*columns: str) -> Table:
 # -- pods --------------------------------------------------------------------------------------------------------
 
 
-def _pods(rows: Sequence[Row]) -> RenderableType:
+def _pods(rows: Sequence[Row], indexes: Mapping[tuple[str, str], int]) -> RenderableType:
     if not rows:
         return Text("No pods that want in.", style="bold")
     table = _grid("pod", "", "where, or why not")
+    table.columns[0].max_width = _POD_CELLS
     for row in rows:
         word, style = _OUTCOMES[row["outcome"]]
-        table.add_row(f"{row['namespace']}/{row['name']}", Text(word, style=style), _where(row))
+        table.add_row(f"{row['namespace']}/{row['name']}", Text(word, style=style), _where(row, indexes))
     return _section("Pods", table)
 
 
-def _where(row: Row) -> Text:
+def _where(row: Row, indexes: Mapping[tuple[str, str], int]) -> Text:
     if row["outcome"] != "placed":
         return Text(row["message"])
-    lines = [row["node"], *(_share(share) for share in row["devices"])]
+    lines = [row["node"]]
+    for share in row["devices"]:
+        card = share["uuid"].partition("[")[0]
+        amounts = f"{share['memory']} MiB" + (f", {share['cores']} cores" if share["cores"] else "")
+        index = indexes[row["node"], card]
+        lines.append(f"{share['container']}: card {index} {_short(share['uuid'], _UUID_CELLS)} {amounts}")
     return Text("\n".join(lines))
 
 
-def _share(share: Row) -> str:
-    amounts = f"{share['memory']} MiB" + (f", {share['cores']} cores" if share["cores"] else "")
-    return f"{share['container']}: {share['uuid']} {amounts}"
+def _short(text: str, cells: int) -> str:
+    return text if len(text) <= cells else f"{text[: cells - 2]}.."
 
 
 # -- quotas ------------------------------------------------------------------------------------------------------
@@ -94,28 +100,25 @@ def _quotas(rows: Sequence[Row]) -> RenderableType:
 
 
 def _cards(rows: Sequence[Row], *, plain: bool) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    table.add_column("node", max_width=_NODE_CELLS, overflow="ellipsis", no_wrap=True)
-    table.add_column("card", max_width=_CARD_CELLS, overflow="ellipsis", no_wrap=True)
-    table.add_column("memory MiB", no_wrap=True)
-    table.add_column("cores", no_wrap=True)
-    table.add_column("shares", justify="right", no_wrap=True)
+    table = _grid("node", "card", "memory MiB", "cores", "shares")
+    for column in table.columns:
+        column.no_wrap = True
     node = None
     for row in rows:
-        card = Text(f"{row['index']} {row['uuid']}", style="" if row["healthy"] else "red strike")
+        slots, healthy = row["slots"], row["healthy"]
         table.add_row(
-            row["node"] if row["node"] != node else "",
-            card,
-            _bar(row["memory"], BAR_CELLS, plain=plain),
-            _bar(row["cores"], BAR_CELLS // 2, plain=plain),
-            f"{row['slots']['used']}/{row['slots']['capacity']}" + ("" if row["healthy"] else " sick"),
+            _short(row["node"], _NODE_CELLS) if row["node"] != node else "",
+            Text(_short(f"{row['index']} {row['uuid']}", _CARD_CELLS), style="" if healthy else "red"),
+            _bar(row["memory"], _MEMORY_BAR, plain=plain),
+            _bar(row["cores"], _CORES_BAR, plain=plain),
+            Text(f"{slots['used']}/{slots['capacity']}") if healthy else Text("sick", style="red"),
         )
         node = row["node"]
     return _section("Cards", table)
 
 
 def _bar(amount: Mapping[str, int], cells: int, *, plain: bool) -> Text:
-    """``#####.......  3000/24576``: full cells are rounded up, so that whatever is used is seen."""
+    """``#####..... 12000/24576``: full cells are rounded up, so that whatever is used is seen."""
     used, capacity = amount["used"], amount["capacity"]
     share = used / capacity if capacity else 0.0
     full = min(cells, -int(-share * cells // 1))
