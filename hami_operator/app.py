@@ -181,7 +181,7 @@ class App:
 
 def build(settings: Settings, access: Access, client: Client, telemetry: Telemetry) -> App:
     """Put the parts together; nothing starts yet."""
-    world = World(settings.scheduler_name, empty_cluster(settings), Queue(), time.time)
+    world = World(settings.scheduler_name, empty_cluster(settings), Queue(), time.time, adopt=settings.adopt)
     lease = settings.leader
     elector = Elector(
         client,

@@ -57,7 +57,8 @@ class Loop:
     def cycle(self, pending: Pending) -> None:
         """One pod, from the decision to the start of its binding."""
         world, pod = self._world, pending.pod
-        # 1. Decide. 2. Explain what fits nowhere.
+        # 1. Decide; a reservation of an earlier decision is replaced, never added to. 2. Explain what fits nowhere.
+        world.cluster.ledger.forget(pod.key.uid)
         begin = time.perf_counter()
         decision = schedule(pod, world.cluster, world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)

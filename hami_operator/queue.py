@@ -100,6 +100,13 @@ class Queue:
             self._resting[uid] = now + pause
             self.changed.set()
 
+    def hold(self, uid: str, until: float) -> None:
+        """It is not to be decided before a time (unix seconds): it rests until then."""
+        if uid in self._pods and uid not in self._in_flight:
+            self._waiting.pop(uid, None)
+            self._resting[uid] = until
+            self.changed.set()
+
     def wake(self) -> None:
         """Something changed that could help: the first of each group is ready again."""
         for group in list(self._groups):

@@ -53,6 +53,7 @@ class World:
     ``now`` is the clock (unix seconds); ``report`` takes problems. ``node_seen`` and ``node_gone`` are told every news
     of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more;
     ``busy`` tells whether a node's lock is held or waited for. Nothing is decided while ``may_decide`` is not set.
+    ``adopt``: decisions of a HAMi scheduler that are not bound yet are honoured for a while.
     """
 
     scheduler_name: str
@@ -67,3 +68,4 @@ class World:
     busy: Callable[[str], bool] = _not_busy
     may_decide: asyncio.Event = field(default_factory=_open)
     volumes: Volumes = field(default_factory=Volumes)
+    adopt: bool = False

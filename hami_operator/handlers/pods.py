@@ -13,6 +13,7 @@ from hami_operator.core.model import Pod, PodKey
 from hami_operator.core.objects import read_pod
 from hami_operator.world import Problem, World
 
+from .adoption import adopt
 from .allocations import follow_allocation, phase_of
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ def on_pod_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
         follow_allocation(world, pod, before)
     if is_pending(pod, world.scheduler_name):
         world.queue.put(pod)
+        until = adopt(world, pod)
+        if until is not None:
+            world.queue.hold(pod.key.uid, until)
     else:
         _leave(world, pod.key.uid)
     _follow(world, pod, change)
