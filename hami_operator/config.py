@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hami_operator import device_sections as sections
 from hami_operator.core.schedule import Policies
 from hami_operator.core.vendor import Profile
 from hami_operator.vendors import profiles
@@ -46,16 +47,32 @@ class NvidiaSection(BaseModel):
 
 
 class DevicesSection(BaseModel):
-    """Device configuration, one section per vendor; a vendor set to null is not in force."""
+    """Device configuration, one section per vendor; a vendor set to null is not in force.
+
+    HAMi starts Ascend, and Iluvatar by chips, with a flag alone (``--enable-ascend``, ``--enable-iluvatar``): they are
+    in force when their section is there, ``vnpus: {}`` and ``iluvatars: {}`` with the chips of its chart.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     nvidia: NvidiaSection | None = NvidiaSection()
+    cambricon: sections.CambriconSection | None = sections.CambriconSection()
+    hygon: sections.HygonSection | None = sections.HygonSection()
+    iluvatar: sections.IluvatarSection | None = sections.IluvatarSection()
+    iluvatars: sections.IluvatarsSection | None = None
+    mthreads: sections.MthreadsSection | None = sections.MthreadsSection()
+    amd: sections.AmdSection | None = sections.AmdSection()
+    biren: sections.BirenSection | None = sections.BirenSection()
+    vastai: sections.VastaiSection | None = sections.VastaiSection()
+    vnpus: sections.VnpusSection | None = None
 
     def profiles(self) -> tuple[Profile, ...]:
         """The families in force, in their fixed order."""
-        sections = {name: section.model_dump() for name, section in self if section is not None}
-        return profiles(sections)
+        found = {name: section.model_dump() for name, section in self if section is not None}
+        counted, chips = found.pop("iluvatar", None), found.pop("iluvatars", {})
+        if counted or chips:
+            found["iluvatar"] = {"counted": counted, **chips}
+        return profiles(found)
 
 
 class PoliciesSection(_Section):
@@ -116,7 +133,7 @@ class ReserveSection(_Section):
 class Settings(BaseSettings):
     """All settings of the operator and the webhook.
 
-    ``device_config_file`` is HAMi's ``device-config.yaml``, as its chart mounts it; it then takes the place of
+    ``adopt``: set it while taking over from HAMi's own scheduler. ``device_config_file`` is HAMi's ``device-config.yaml``, as its chart mounts it; it then takes the place of
     ``devices``, is followed while we run, and a family without a section in it is not in force.
     """
 
@@ -139,6 +156,7 @@ class Settings(BaseSettings):
     serving: ServingSection = ServingSection()
     reserve: ReserveSection = ReserveSection()
     resync_seconds: float = Field(300, gt=0)
+    adopt: bool = False
     watch: Literal["kopf", "stream"] = "kopf"
 
     @classmethod
