@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 ROUNDS = 7
@@ -65,4 +65,13 @@ def alternate(arms: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> 
     for _ in range(rounds):
         for name, arm in arms.items():
             samples[name].append(arm())
+    return {name: statistics.median(values) for name, values in samples.items()}
+
+
+async def alternate_async(arms: Mapping[str, Callable[[], Awaitable[float]]], rounds: int = ROUNDS) -> dict[str, float]:
+    """As ``alternate``, for arms that wait."""
+    samples: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in range(rounds):
+        for name, arm in arms.items():
+            samples[name].append(await arm())
     return {name: statistics.median(values) for name, values in samples.items()}

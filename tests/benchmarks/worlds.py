@@ -92,6 +92,23 @@ def pod_text(index: int) -> str:
     return json.dumps(pod_object(index))
 
 
+def running_object(index: int, place: int) -> dict[str, Any]:
+    """A running pod with 1000 MiB and one core of the card at this place (counted over all nodes)."""
+    node, card = divmod(place, CARDS)
+    name = f"node-{node:05}"
+    share = Share(f"GPU-{node:05}-{card}", "NVIDIA", 1000, 1)
+    running = pod_object(10_000_000 + index, gpumem=1000, gpucores=1)
+    running["spec"]["nodeName"] = name
+    limits = {"nvidia.com/gpu": "1", "nvidia.com/gpumem": "1000", "nvidia.com/gpucores": "1"}
+    running["spec"]["containers"][0]["resources"] = {"limits": limits}
+    running["metadata"]["annotations"] = {
+        protocol.POD_NODE: name,
+        protocol.OWN_ALLOCATION: protocol.encode_allocation(Allocation({"NVIDIA": ((share,),)})),
+    }
+    running["status"]["phase"] = "Running"
+    return running
+
+
 def cluster(nodes: int, pods: int, settings: Settings | None = None) -> Cluster:
     """``nodes`` x 8 cards with ``pods`` running pods spread evenly over the cards."""
     settings = settings or Settings()
@@ -100,19 +117,5 @@ def cluster(nodes: int, pods: int, settings: Settings | None = None) -> Cluster:
     for index in range(nodes):
         result.inventory.update(read_node(node_object(index)))
     for index in range(pods):
-        place = index % (nodes * CARDS)
-        node, card = divmod(place, CARDS)
-        name = f"node-{node:05}"
-        share = Share(f"GPU-{node:05}-{card}", "NVIDIA", 1000, 1)
-        running = pod_object(10_000_000 + index, gpumem=1000, gpucores=1)
-        running["spec"]["nodeName"] = name
-        running["spec"]["containers"][0]["resources"] = {
-            "limits": {"nvidia.com/gpu": "1", "nvidia.com/gpumem": "1000", "nvidia.com/gpucores": "1"}
-        }
-        running["metadata"]["annotations"] = {
-            protocol.POD_NODE: name,
-            protocol.OWN_ALLOCATION: protocol.encode_allocation(Allocation({"NVIDIA": ((share,),)})),
-        }
-        running["status"]["phase"] = "Running"
-        result.ledger.observe(read_pod(running), 0.0)
+        result.ledger.observe(read_pod(running_object(index, index % (nodes * CARDS))), 0.0)
     return result
