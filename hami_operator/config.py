@@ -186,13 +186,17 @@ def load(path: Path | None = None) -> Settings:
 
 def read_devices(path: Path) -> DevicesSection:
     """The families of a ``device-config.yaml``. Raises ConfigError."""
-    content = _read(path)
+    return parse_devices(_read(path), str(path))
+
+
+def parse_devices(content: Mapping[str, Any], source: str) -> DevicesSection:
+    """The families of its content; one without a section is not in force. Raises ConfigError."""
     if not any(content.get(name) for name in DevicesSection.model_fields):
-        raise ConfigError(f"{path}: no section of a family that is known ({', '.join(DevicesSection.model_fields)})")
+        raise ConfigError(f"{source}: no section of a family that is known ({', '.join(DevicesSection.model_fields)})")
     try:
         return DevicesSection.model_validate({**dict.fromkeys(DevicesSection.model_fields), **content})
     except ValidationError as error:
-        raise ConfigError(_first(error, str(path))) from None
+        raise ConfigError(_first(error, source)) from None
 
 
 def parse(content: Mapping[str, Any], source: str) -> Settings:
