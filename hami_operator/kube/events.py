@@ -6,6 +6,7 @@ The API server refuses notes of more than 1 024 bytes, and lets nothing of an Ev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -96,12 +97,9 @@ class Recorder:
         if write.counted:
             try:
                 await self._client.merge_patch(f"{collection}/{write.name}", write.series)
-            except NotFound:  # Events expire, after an hour as a rule; this one begins anew with its count
-                pass
+            except NotFound:
+                log.debug("event %s has expired and begins anew", write.name)
             else:
                 return
-        try:
+        with contextlib.suppress(Conflict):  # it is there: an earlier try had its effect
             await self._client.create(collection, write.body)
-        except Conflict as error:
-            if not error.exists:  # it exists: an earlier try had its effect
-                raise

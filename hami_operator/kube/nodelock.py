@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 _DEFAULTS = LockSettings()
 
+#: How often the lock is tried at once while others write the node but not the lock.
+SWAPS = 5
+
 
 def _silent(_: LockNews) -> None:
     return
@@ -253,17 +256,23 @@ class NodeLocks:
 
     async def _swap(self, state: LockState, value: str | None) -> bool:
         """Compare-and-set from ``state.value`` to ``value`` (None: no lock); False when the lock was another one."""
-        operations = state.operations(value)
-        try:
-            answer = await self._client.json_patch(paths.node(state.node), operations, METADATA_ONLY)
-        except (Invalid, Conflict) as error:
-            if isinstance(error, Invalid) and not error.test_failed:
-                raise
-            state.doubt()
-            await self._look(state)
-            return False
-        self._learn(state, answer)
-        return True
+        expected = state.value
+        for tries_left in reversed(range(SWAPS)):
+            operations = state.operations(value)
+            try:
+                answer = await self._client.json_patch(paths.node(state.node), operations, METADATA_ONLY)
+            except (Invalid, Conflict) as error:
+                if isinstance(error, Invalid) and not (error.test_failed and tries_left):
+                    raise
+                state.doubt()
+                await self._look(state)
+                if state.value != expected:
+                    return False
+                # The lock is what we thought: another writer of the node was in between.
+            else:
+                self._learn(state, answer)
+                return True
+        raise Unanswered(f"node {state.node} is written to so often that its lock can't be changed")
 
     async def _look(self, state: LockState) -> None:
         self._learn(state, await self._client.get(paths.node(state.node), accept=METADATA_ONLY))

@@ -278,6 +278,18 @@ async def test_patience_ends(client: Client, world: World) -> None:
     assert locks.waiting() == {}
 
 
+async def test_the_next_watches_the_lock_when_the_first_gives_up(client: Client, world: World) -> None:
+    locks = locks_of(client, LockSettings(poll_s=0.05))
+    node, holder, second, third = await world.node(), await world.pod(), await world.pod(), await world.pod()
+    assert await locks.take(node, holder, 0) is Turn.TAKEN
+    giving_up = asyncio.ensure_future(locks.take(node, second, 0.3))
+    await until(lambda: locks.waiting() == {node: 1}, "the second waits")
+    staying = asyncio.ensure_future(locks.take(node, third, math.inf))
+    assert await giving_up is Turn.BUSY
+    await world.annotate(paths.node(node), {NODE_LOCK: None})
+    assert await asyncio.wait_for(staying, 10) is Turn.TAKEN
+
+
 async def test_a_pod_that_is_gone_does_not_wait_on(client: Client, world: World) -> None:
     locks = locks_of(client)
     node, first, second, third = await world.node(), await world.pod(), await world.pod(), await world.pod()
