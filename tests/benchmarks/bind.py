@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from hami_operator.core import protocol
-from hami_operator.core.model import Allocation, Share
+from hami_operator.core.model import Share
 from hami_operator.sandbox import Kind, NodeSpec, Sandbox, Settings
 from hami_operator.sandbox.api import Api, pod_path
 from hami_operator.sandbox.installation import Companion, Installation
