@@ -22,6 +22,7 @@ from hami_operator.core.node_fit import selects
 from hami_operator.core.vendor import Profile
 from hami_operator.simulation.documents import Document, Json, read_documents, read_line
 from hami_operator.simulation.errors import ScenarioError
+from hami_operator.simulation.families import Families
 from hami_operator.simulation.quotas import NOT_ENFORCED
 from hami_operator.simulation.result import Result
 from hami_operator.simulation.run import Admission, Admit, Admitted, Denied, Simulation
@@ -54,6 +55,7 @@ class _Run:
     """What the command line chose, and what is told at the end."""
 
     settings: config.Settings
+    families: Families
     admission: Admission
     now: float
     lenient: bool
@@ -65,7 +67,7 @@ class _Run:
         scenario = read_scenario(documents)
         self.ignored += scenario.ignored
         self.quotas += len(scenario.quotas)
-        simulation = Simulation(scenario, self.settings, self.admission)
+        simulation = Simulation(scenario, self.settings, self.families, self.admission)
         if simulation.impossible and not self.lenient:
             raise ScenarioError(simulation.impossible)
         for sentence in simulation.impossible:
@@ -125,7 +127,7 @@ def simulate(
         raise click.UsageError(f"--batch writes json, one result per line; --output {output} is for single scenarios")
     try:
         settings = config.load(config_file)
-        run = _Run(settings, admission(settings), now, lenient)
+        run = _Run(settings, Families(settings.devices), admission(settings), now, lenient)
         status = _batch(run, files) if batch else _single(run, files, output or "table")
     except (ScenarioError, config.ConfigError) as error:
         for problem in error.problems if isinstance(error, ScenarioError) else (error,):

@@ -18,7 +18,7 @@ from hami_operator.core.vendor import Profile
 
 from .checker import annotation_sentence, check_cards, check_pods
 from .documents import Json
-from .families import families_in_force
+from .families import Families
 from .patch import apply_patch
 from .quotas import quota_rows
 from .result import API_VERSION, KIND, Result, Row, admission_row, device_rows, placement_row, pod_row, refusal_row
@@ -57,11 +57,11 @@ class Simulation:
         ScenarioError: the device configuration of the scenario can't be used.
     """
 
-    def __init__(self, scenario: Scenario, settings: Settings, admission: Admission) -> None:
+    def __init__(self, scenario: Scenario, settings: Settings, families: Families, admission: Admission) -> None:
         self.impossible = list(scenario.impossible)
         self._scenario = scenario
         self._settings = settings
-        self._profiles = families_in_force(settings.devices, scenario.device_configs, self.impossible)
+        self._profiles = families.in_force(scenario.device_configs, self.impossible)
         self._admit = admission(self._profiles)
         self._cluster = Cluster(
             profiles=self._profiles,

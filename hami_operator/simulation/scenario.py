@@ -172,7 +172,11 @@ def _volume(content: Json) -> Claim:
     return Claim(bound=True, terms=read_terms(required) if required else None)
 
 
+_UNBOUND = Claim(bound=False)
+
+
 def _claim(content: Json, volumes: Mapping[str, Claim]) -> Claim:
+    """A claim is bound where its volume is known; without a status it counts as what its ``volumeName`` says."""
     phase = fields.text(fields.mapping(content, "status"), "phase", "status.", default="Bound")
     volume = fields.text(fields.mapping(content, "spec"), "volumeName", "spec.")
-    return volumes.get(volume, Claim(bound=True)) if volume and phase == "Bound" else Claim(bound=False)
+    return volumes.get(volume, _UNBOUND) if phase == "Bound" else _UNBOUND

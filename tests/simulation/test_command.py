@@ -221,7 +221,10 @@ BAD = {
     "device configuration that is no mapping": bad(
         [configured("[1]")], "data[device-config.yaml]: '[1]' is not a YAML mapping"
     ),
-    "device configuration that is no YAML": bad([configured("a: [")], "ConfigMap default/c: data[device-config.yaml]"),
+    "device configuration of nobody": bad(
+        [configured("martian: {}")], "data[device-config.yaml]: no section of a family that is known (nvidia, "
+    ),
+    "device configuration that is no YAML": bad([configured("a: [")], "ConfigMap default/c: "),
     "device configuration that is no text": bad([configured(7)], "data.device-config.yaml: 7 is not a text"),  # type: ignore[arg-type]
     "quota of no mapping": bad([of_kind("ExtendedResourceQuota", spec={"hard": 1})], "spec.hard: 1 is not an object"),
     "volume": bad([of_kind("PersistentVolume", spec={"nodeAffinity": 1})], "spec.nodeAffinity: 1 is not an object"),
@@ -280,7 +283,7 @@ IMPOSSIBLE = {
         "(system-cluster-critical, system-node-critical)",
     ),
     "two device configurations": bad(
-        [configured("{}", "c0"), configured("{}", "c1")],
+        [configured("nvidia: {defaultCores: 1}", "c0"), configured("{}", "c1")],
         "document 2: ConfigMap default/c1: data: 'c1' is not the only ConfigMap with a device-config.yaml",
     ),
 }
