@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import sys
 import time
 from collections import Counter
@@ -203,7 +204,8 @@ def admission(settings: config.Settings) -> Admission:
         privileged=mutate.Privileged(settings.webhook.privileged),
     )
 
-    def of_families(profiles: Sequence[Profile]) -> Admit:
+    @functools.lru_cache(maxsize=64)
+    def of_families(profiles: tuple[Profile, ...]) -> Admit:
         webhook = render(profiles, settings.leader.namespace)["webhooks"][0]
         namespaces, objects = _selector(webhook["namespaceSelector"]), _selector(webhook["objectSelector"])
 

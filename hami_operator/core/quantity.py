@@ -72,4 +72,6 @@ def milli(text: str) -> int:
 
 def plain(text: str) -> int:
     """A quantity as a plain integer (bytes for memory), rounded up. Raises ValueError as ``parse_quantity``."""
+    if text.isdecimal() and len(text) <= _MAX_LENGTH:  # nearly all amounts are
+        return int(text)
     return -int(-parse_quantity(text).value // 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Denied:
 Admit = Callable[[Json, Mapping[str, str]], Admitted | Denied | None]
 
 #: Makes admission for the families in force.
-Admission = Callable[[Sequence[Profile]], Admit]
+Admission = Callable[[tuple[Profile, ...]], Admit]
 
 
 class Simulation:
