@@ -20,13 +20,17 @@ def node_score(cards: Iterable[Device], used: Mapping[str, Amounts]) -> float:
 
     Computed from what is used before the placement; ``used`` is by card uuid.
     """
-    slots = cores = memory = 0
-    total = NOTHING
-    for card in cards:
-        slots, cores, memory = slots + card.slots, cores + card.cores, memory + card.memory_mib
-        held = used.get(card.uuid, NOTHING)
-        total = Amounts(total[0] + held[0], total[1] + held[1], total[2] + held[2])
-    return WEIGHT * (_part(total.slots, slots) + _part(total.cores, cores) + _part(total.memory_mib, memory))
+    slots = cores = memory = used_slots = used_cores = used_memory = 0
+    for card in cards:  # plain integers: this runs for every node that changed, at every decision
+        slots += card.slots
+        cores += card.cores
+        memory += card.memory_mib
+        held = used.get(card.uuid)
+        if held is not None:
+            used_slots += held[0]
+            used_memory += held[1]
+            used_cores += held[2]
+    return WEIGHT * (_part(used_slots, slots) + _part(used_cores, cores) + _part(used_memory, memory))
 
 
 def card_score(context: FitContext, state: CardState) -> float:
@@ -36,11 +40,12 @@ def card_score(context: FitContext, state: CardState) -> float:
     if request.memory_mib is None:
         percent = 100 if request.memory_percent is None else request.memory_percent
         memory = device.memory_mib * percent / 100
-    return WEIGHT * (
-        _part(request.count + state.used_slots, device.slots)
-        + _part((request.cores or 0) + state.used_cores, device.cores)
-        + _part(memory + state.used_memory_mib, device.memory_mib)
-    )
+    score = (request.count + state.used_slots) / device.slots if device.slots else 0.0
+    if device.cores:
+        score += ((request.cores or 0) + state.used_cores) / device.cores
+    if device.memory_mib:
+        score += (memory + state.used_memory_mib) / device.memory_mib
+    return WEIGHT * score
 
 
 def _part(used: float, total: int) -> float:
