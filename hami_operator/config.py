@@ -60,7 +60,11 @@ class DevicesSection(BaseModel):
     hygon: sections.HygonSection | None = sections.HygonSection()
     iluvatar: sections.IluvatarSection | None = sections.IluvatarSection()
     iluvatars: sections.IluvatarsSection | None = None
+    enflame: sections.EnflameSection | None = sections.EnflameSection()
     mthreads: sections.MthreadsSection | None = sections.MthreadsSection()
+    metax: sections.MetaxSection | None = sections.MetaxSection()
+    kunlun: sections.KunlunSection | None = sections.KunlunSection()
+    awsneuron: sections.AwsneuronSection | None = sections.AwsneuronSection()
     amd: sections.AmdSection | None = sections.AmdSection()
     biren: sections.BirenSection | None = sections.BirenSection()
     vastai: sections.VastaiSection | None = sections.VastaiSection()

@@ -6,7 +6,9 @@ a list that the card policy has sorted.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+
+from hami_operator.core.vendor import CardState, Chooser
 
 WING = 4
 BOARD = 2 * WING
@@ -42,6 +44,17 @@ def any_count(fitting: Sequence[int], count: int) -> list[int] | None:
     return [*fuller, *sorted(other, key=lambda card: card not in partners)][:count]
 
 
+def by_index(choose: Callable[[Sequence[int], int], list[int] | None]) -> Chooser:
+    """A chooser over cards: lowest index preferred, and what is chosen in order of index."""
+
+    def chooser(candidates: Sequence[CardState], count: int) -> list[CardState] | None:
+        by_place = {state.device.index: state for state in sorted(candidates, key=lambda state: state.device.index)}
+        chosen = choose(list(by_place), count)
+        return None if chosen is None else [by_place[index] for index in sorted(chosen)]
+
+    return chooser
+
+
 def worth(used: Collection[int]) -> int:
     """How many jobs of 1, 2 or 4 cards would fill what the wings have left; 1 for an idle board.
 
@@ -59,7 +72,9 @@ def _wings(cards: Collection[int]) -> tuple[list[int], list[int]]:
 
 
 def _in_one_wing(fitting: Sequence[int], count: int) -> list[int] | None:
-    wings = _wings(fitting)
+    """Of wings that fit as tightly the one that has the most preferred card."""
+    left, right = _wings(fitting)
+    wings = (left, right) if fitting and fitting[0] < WING else (right, left)
     for size in TIGHTEST[count]:
         for wing in wings:
             if len(wing) == size:

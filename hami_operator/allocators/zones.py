@@ -72,6 +72,29 @@ def linked_value(zones: Iterable[Zone | None]) -> int:
     return PAIR * sum(size * (size - 1) // 2 for size in sizes.values())
 
 
+def link_score(idle: Sequence[Zone | None], taken: Sequence[Zone | None]) -> int:
+    """What taking these of the idle cards is worth: ten times their links, less the links that the rest loses.
+
+    HAMi v2.7.0 pkg/device/metax/sdevice.go scoreExclusiveDevices.
+    """
+    left = (Counter(idle) - Counter(taken)).elements()
+    gained = linked_value(taken)
+    return 10 * gained - (linked_value(idle) - gained - linked_value(left))
+
+
+def links(outlook: Outlook, taken: Iterable[str], zone_of: Callable[[Device], Zone | None]) -> int:
+    """``link_score`` of a placement that takes these cards whole; broken cards are no loss."""
+    zones = {uuid: zone_of(device) for uuid, device in outlook.devices.items()}
+    idle = [zones[uuid] for uuid, device in outlook.devices.items() if device.healthy and uuid not in outlook.used]
+    return link_score(idle, [zones[uuid] for uuid in taken])
+
+
+def link_zone(device: Device) -> int | None:
+    """The zone that a family's inventory keeps under ``zone``; numbers below 1 are none."""
+    zone = device.custom.get("zone")
+    return zone if isinstance(zone, int) and zone > 0 else None
+
+
 def togetherness(outlook: Outlook, zone_of: Callable[[Device], Zone | None]) -> float:
     """How well a placement stays in zones: the part of a container's cards in its largest zone, over all containers.
 

@@ -68,13 +68,15 @@ class Allocation:
 class DeviceRequest:
     """What one container asks of one family, per device; None means not given.
 
-    ``cores`` is in the family's unit. ``memory_mib`` wins over ``memory_percent`` where both are given.
+    ``cores`` is in the family's unit. ``memory_mib`` wins over ``memory_percent`` where both are given. ``slices`` is
+    the size of a hard partition, for families whose cards are cut into such.
     """
 
     count: int
     memory_mib: int | None = None
     memory_percent: int | None = None
     cores: int | None = None
+    slices: int | None = None
 
 
 class ContainerKind(enum.Enum):

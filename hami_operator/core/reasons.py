@@ -32,6 +32,10 @@ class Reason(enum.StrEnum):
     NODE_INSUFFICIENT_DEVICE = "NodeInsufficientDevice"
     RESOURCE_QUOTA_NOT_FIT = "ResourceQuotaNotFit"
     MODE_NOT_FIT = "ModeNotFit"
+    CARD_UNHEALTHY = "CardUnhealthy"
+    CARD_QOS_POLICY_MISMATCH = "CardQosPolicyMismatch"
+    CARD_APP_CLASS_MISMATCH = "CardAppClassMismatch"
+    CARD_HANDLE_LIMIT = "CardHandleLimit"
 
     INVALID_REQUEST = "InvalidRequest"
     NODE_UNREGISTERED = "NodeUnregistered"

@@ -21,6 +21,8 @@ NODE_POLICY_WORDS = ("binpack", "spread")
 #: Plain numbers up to this length are read without the quantity parser: nearly all amounts are.
 _DIGITS = 15
 
+_MIB = 1 << 20
+
 
 def amount(container: Container, resource: str, lowest: int, highest: int) -> int | None:
     """A plain integer amount, from limits, else from requests; None when the container does not name the resource.
@@ -45,8 +47,44 @@ def amount(container: Container, resource: str, lowest: int, highest: int) -> in
     return quantity.whole
 
 
+def memory_amount(
+    container: Container, resource: str, unit_mib: int, byte_suffixes: frozenset[str] = frozenset()
+) -> int | None:
+    """Memory in MiB: a plain number of units, or bytes with a binary suffix (rounded up).
+
+    ``byte_suffixes`` are decimal suffixes that mean bytes as well (rounded down), where a unit is so large that nobody
+    has thousands of it; ``k`` is refused then, since thousands come back with it. None when the container does not
+    name the resource.
+
+    Raises:
+        InvalidRequest: it is no quantity, a fraction, less than 1 MiB, or more than HAMi's programs read.
+    """
+    text = container.limits.get(resource, container.requests.get(resource))
+    if text is None:
+        return None
+    suffixes = ", ".join(["Mi", "Gi", *sorted(byte_suffixes & {"M", "G"})])
+    allowed = f"an integer in units of {unit_mib} MiB, or at least 1 MiB in bytes ({suffixes})"
+    wrong = InvalidRequest(f"container {container.name!r}: {resource} is {text!r}, allowed is {allowed}")
+    try:
+        quantity = parse_quantity(text)
+    except ValueError:
+        raise wrong from None
+    if quantity.binary:
+        mib = -int(-quantity.value // _MIB)
+    elif quantity.suffix in byte_suffixes:
+        mib = int(quantity.value) // _MIB
+    elif quantity.whole is None or (byte_suffixes and quantity.suffix == "k"):
+        raise wrong
+    else:
+        mib = quantity.whole * unit_mib
+    too_little = quantity.binary and 0 < quantity.value < _MIB
+    if too_little or not 0 <= mib <= protocol.INT32_MAX or (not mib and quantity.value):
+        raise wrong
+    return mib
+
+
 def _suffix_text(container: Container, resource: str, text: str, quantity: Quantity) -> str:
-    mib = -int(-quantity.value // (1 << 20))
+    mib = -int(-quantity.value // _MIB)
     advice = f"; if memory was meant, write {mib} (MiB)" if "mem" in resource.lower() else ""
     return f"container {container.name!r}: {resource} is {text}, allowed is an integer without a binary suffix{advice}"
 
@@ -78,6 +116,16 @@ def registered_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
 def registered_whole_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
     """The same for cards that are given whole: each has 100 cores, whatever is registered. Raises ProtocolError."""
     return tuple(replace(device, cores=100) for device in registered_devices(profile, node))
+
+
+def unknown_word(
+    container: Container, resource: str, key: str, annotations: Mapping[str, str], allowed: Sequence[str]
+) -> InvalidRequest:
+    """The error for a pod that asks for a resource and has a word under an annotation that means nothing there."""
+    return InvalidRequest(
+        f"container {container.name!r} asks for {resource} while annotation {key} is {annotations[key]!r}: "
+        f"{key} must be set one of [{', '.join(allowed)}]"
+    )
 
 
 def check_one_name(profile: Profile, containers: Sequence[Container]) -> None:

@@ -223,7 +223,9 @@ def _score(pod: Pod, entry: NodeDevices, usage: NodeUsage, demand: Demand, alloc
         if profile.hooks.node_score is not no_score:
             devices = {device.uuid: device for device in entry.devices[profile.key]}
             held, given = usage.cards.get(profile.key, {}), allocation.families[profile.key]
-            terms += profile.hooks.node_score(Outlook(pod, entry.node, demand.node_policy, devices, held, given))
+            tenants = usage.tenants.get(profile.key, {})
+            outlook = Outlook(pod, entry.node, demand.node_policy, devices, held, given, tenants)
+            terms += profile.hooks.node_score(outlook)
     return node_score(cards, used) + (terms if demand.node_policy == "binpack" else -terms)
 
 

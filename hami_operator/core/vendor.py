@@ -216,7 +216,8 @@ class Outlook:
     """A placement that a node offers, as the family's node score looks at it.
 
     ``given`` are the family's shares by container position, ``devices`` all its cards on the node by uuid, ``used``
-    what was used of them before, ``node_policy`` is ``binpack`` or ``spread``.
+    what was used of them before, ``tenants`` their shares by pod where the family asks for them; ``node_policy`` is
+    ``binpack`` or ``spread``.
     """
 
     pod: Pod
@@ -225,6 +226,15 @@ class Outlook:
     devices: Mapping[str, Device]
     used: Mapping[str, Amounts]
     given: Sequence[Sequence[Share]]
+    tenants: Mapping[str, Mapping[str, tuple[Tenant, ...]]] = field(default_factory=dict)
+
+    def tenants_of(self, card: str) -> tuple[Tenant, ...]:
+        """The shares on a card before."""
+        return tuple(tenant for shares in self.tenants.get(card, {}).values() for tenant in shares)
+
+    def cards(self) -> set[str]:
+        """The cards that the pod would be on."""
+        return {share.card for shares in self.given for share in shares}
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +336,10 @@ def _together(context: FitContext, device: Device) -> Amounts:
     steady = peak = NOTHING
     for container, request in zip(context.pod.containers, context.requests, strict=True):
         if request is not None:
-            charge = context.profile.hooks.charge(replace(context, request=request), device)
+            asked = replace(context, request=request)
+            meant = context.profile.hooks.node_gate(asked)
+            asked = replace(asked, request=meant) if isinstance(meant, DeviceRequest) else asked
+            charge = context.profile.hooks.charge(asked, device)
             total = added(steady, Amounts(1, charge.memory_mib, charge.cores))
             if container.kind is ContainerKind.INIT:
                 peak = larger(peak, total)

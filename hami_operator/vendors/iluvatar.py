@@ -39,16 +39,17 @@ class Chip(SharedNames):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(SharedNames):
-    """The ``iluvatar`` section of v2.7 (without names: not in force) and the chips of v2.10's ``iluvatars``."""
+class Settings:
+    """The names of v2.7's section ``iluvatar``, and the chips of v2.10's ``iluvatars``."""
 
+    counted: Mapping[str, str] | None = None
     chips: Sequence[Mapping[str, str]] = ()
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
-    """The family of v2.7, if it has names, and one family per chip."""
-    chips = tuple(_chip_profile(Chip(**chip)) for chip in settings.chips)
-    return (_counted_profile(settings), *chips) if settings.count_name else chips
+    """The family of v2.7 and one family per chip."""
+    counted = (_counted_profile(SharedNames(**settings.counted)),) if settings.counted else ()
+    return (*counted, *(_chip_profile(Chip(**chip)) for chip in settings.chips))
 
 
 def _counted_profile(names: SharedNames) -> Profile:

@@ -1,0 +1,233 @@
+"""Enflame DRS: hard partitions of a card, chosen by size or by the memory and compute they have.
+
+Source: HAMi v2.10.0 pkg/device/enflame/device.go, which has it in place of percentages. A node that publishes
+partitions is this family's, one that publishes slices is that of ``enflame``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hami_operator.core import protocol
+from hami_operator.core.errors import InvalidRequest, ProtocolError
+from hami_operator.core.jsonfields import read_json, read_records
+from hami_operator.core.model import Container, Device, DeviceRequest, Node, Share
+from hami_operator.core.reasons import Reason
+from hami_operator.core.request import amount
+from hami_operator.core.vendor import (
+    CardState,
+    Charge,
+    Check,
+    FitContext,
+    Grant,
+    Hooks,
+    Profile,
+    ResourceNames,
+    SelectionKeys,
+    annotate_lists,
+    one_card,
+)
+
+SECTION = "enflame"
+KEY = "Enflame-DRS"
+#: What records of this family say on the wire: HAMi knows one family of shared Enflame cards.
+LABEL = "Enflame"
+
+DRS_CAPACITY = "enflame.com/gcu-drs-capacity"
+#: By these the plugin knows partition and card of each container.
+CONTAINERS = "assigned-containers"
+ASSIGNED = "enflame.com/gcu-assigned"
+ASSIGNED_TIME = "enflame.com/gcu-assigned-time"
+INDEX_KEYS = ("enflame.com/gcu-assigned-index", "enflame.com/gcu-assigned-id")
+MINOR = "enflame.com/gcu-assigned-minor"
+REQUEST_SIZE = "enflame.com/gcu-request-size"
+
+GIB_MIB = 1024
+CARD_CORES = 100
+
+
+class Partition(NamedTuple):
+    """A size of partition, ``3g.20gb``: slices and GiB, and the id that the plugin knows it by."""
+
+    slices: int
+    gib: int
+    name: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The ``enflame`` section of the device configuration, as far as partitions go."""
+
+    partition_name: str
+    partition_memory_name: str
+    partition_core_name: str
+
+
+def profiles(settings: Settings) -> tuple[Profile, ...]:
+    """The family of partitions."""
+    return (
+        Profile(
+            key=KEY,
+            names=ResourceNames(
+                settings.partition_name, settings.partition_memory_name, cores=settings.partition_core_name
+            ),
+            register_key=DRS_CAPACITY,
+            to_allocate_key="",
+            allocated_key="hami.io/enflame-vgpu-devices-allocated",
+            request_of=_request,
+            inventory_of=_inventory,
+            selection=SelectionKeys(use_uuid="enflame.com/use-gpuuuid", nouse_uuid="enflame.com/nouse-gpuuuid"),
+            extra_keys=(CONTAINERS, ASSIGNED, ASSIGNED_TIME, *INDEX_KEYS, MINOR, REQUEST_SIZE),
+            tenant_keys=(),
+            checks=(
+                Check.HEALTH,
+                Check.CORDON,
+                Check.UUID,
+                Check.SLOTS,
+                Check.MUTEX,
+                Check.MEMORY,
+                Check.PREDICATE,
+            ),
+            hooks=Hooks(node_gate=_on_node, charge=_charge, predicate=_has_slices, share=_share, annotate=_annotate),
+        ),
+    )
+
+
+# -- what is asked -----------------------------------------------------------------------------------------------
+
+
+def _request(profile: Profile, container: Container) -> DeviceRequest | None:
+    """A size in slices, or an amount of memory and a percentage of compute; what those mean is the node's affair."""
+    names = profile.names
+    slices = amount(container, names.count, 1, protocol.INT32_MAX)
+    memory = amount(container, names.memory, 1, protocol.INT32_MAX)
+    cores = amount(container, names.cores, 1, CARD_CORES)
+    if slices is None:
+        return None if memory is None and cores is None else DeviceRequest(1, memory, None, cores)
+    if memory is not None or cores is not None:
+        both = names.memory if memory is not None else names.cores
+        raise InvalidRequest(
+            f"container {container.name!r} asks for {names.count} {slices} and for {both}, "
+            f"allowed is {names.count} alone, or {names.memory} and {names.cores}"
+        )
+    return DeviceRequest(1, slices=slices)
+
+
+def _on_node(context: FitContext) -> Reason | DeviceRequest:
+    """The smallest partition of this node that is what was asked for."""
+    partitions, request = _partitions(context.cards[0].device), context.request
+    largest_gib, largest = max(p.gib for p in partitions), max(p.slices for p in partitions)
+    memory = request.memory_mib or 0
+    gib = -(-memory // GIB_MIB) if memory > 2 * largest_gib else memory
+    for partition in partitions:
+        if request.slices is None:
+            percent = -(-CARD_CORES * partition.slices // largest)
+            fits = partition.gib >= gib and percent >= (request.cores or 0)
+        else:
+            fits = partition.slices == request.slices
+        if fits:
+            cores = CARD_CORES * partition.slices // largest
+            return DeviceRequest(1, partition.gib * GIB_MIB, None, cores, partition.slices)
+    return Reason.MODE_NOT_FIT
+
+
+# -- the cards ---------------------------------------------------------------------------------------------------
+
+
+def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
+    text = node.annotations.get(DRS_CAPACITY)
+    if not text:
+        return ()
+    content = read_json(DRS_CAPACITY, text)
+    if not isinstance(content, dict):
+        raise ProtocolError(DRS_CAPACITY, 0, "the text is no JSON object of devices and profiles")
+    partitions = _read_partitions(content.get("profiles"))
+    records = read_records(DRS_CAPACITY, content.get("devices") or [])
+    devices = (
+        Device(
+            uuid=f"{node.name}-enflame-drs-{record.number('index')}",
+            index=record.number("index"),
+            slots=record.number("capacity"),
+            memory_mib=max(partition.gib for partition in partitions) * GIB_MIB,
+            cores=CARD_CORES,
+            type=LABEL,
+            custom={"minor": record.number("minor"), "partitions": partitions},
+        )
+        for record in records
+    )
+    return protocol.checked_devices(DRS_CAPACITY, text, devices)
+
+
+def _read_partitions(profiles: object) -> tuple[Partition, ...]:
+    """The sizes of a node, the smallest first. Raises ProtocolError."""
+    if not isinstance(profiles, Mapping) or not profiles:
+        raise ProtocolError(DRS_CAPACITY, 0, "profiles is no JSON object of partition names and their ids")
+    found = []
+    for name, number in profiles.items():
+        match = re.fullmatch(r"([1-9]\d{0,2})g\.([1-9]\d{0,4})gb", name)
+        if match is None or not isinstance(number, str):
+            raise ProtocolError(DRS_CAPACITY, 0, f"profile {name!r}: {number!r} is no partition such as '3g.20gb': '1'")
+        found.append(Partition(int(match[1]), int(match[2]), name, number))
+    return tuple(sorted(found))
+
+
+def _partitions(device: Device) -> tuple[Partition, ...]:
+    partitions = device.custom["partitions"]
+    if not isinstance(partitions, tuple):
+        raise AssertionError(f"{device.uuid} was registered without partitions")
+    return partitions
+
+
+def _charge(context: FitContext, device: Device) -> Charge:
+    return Charge(context.request.memory_mib or 0, context.request.cores or 0, device.cores)
+
+
+def _slices(share: Share, device: Device) -> int:
+    """How many slices a share is, from its compute. HAMi writes the percentage rounded up, and then never gives the
+    sixth of six single slices; here it is rounded down, and both are read."""
+    return round(share.cores * max(partition.slices for partition in _partitions(device)) / CARD_CORES)
+
+
+def _has_slices(context: FitContext, state: CardState) -> Reason | None:
+    used = sum(_slices(tenant.share, state.device) for tenant in state.tenants)
+    if used + (context.request.slices or 0) > state.device.slots:
+        return Reason.CARD_TIME_SLICING_EXHAUSTED
+    return one_card(context, state)
+
+
+def _share(context: FitContext, state: CardState, charge: Charge) -> Share:
+    return Share(state.device.uuid, LABEL, charge.memory_mib, charge.cores)
+
+
+# -- what is written ---------------------------------------------------------------------------------------------
+
+
+def _annotate(grant: Grant) -> dict[str, str]:
+    containers: dict[str, object] = {}
+    minors, size = "", 0
+    for container, shares in zip(grant.pod.containers, grant.given, strict=True):
+        for share in shares:
+            device = grant.devices[share.card]
+            slices, gib = _slices(share, device), share.memory_mib // GIB_MIB
+            partition = next(p for p in _partitions(device) if (p.slices, p.gib) == (slices, gib))
+            minors, size = str(device.custom["minor"]), size + slices
+            containers[container.name] = {
+                "allocated": False,
+                "request": slices,
+                "profileID": partition.number,
+                "profileName": partition.name,
+            }
+    first = next(shares for shares in grant.given if shares)
+    own = {
+        CONTAINERS: json.dumps(containers, separators=(",", ":")),
+        ASSIGNED: "false",
+        ASSIGNED_TIME: grant.nanoseconds,
+        MINOR: minors,
+        REQUEST_SIZE: str(size),
+    }
+    return annotate_lists(grant) | own | dict.fromkeys(INDEX_KEYS, grant.indexes(first))
