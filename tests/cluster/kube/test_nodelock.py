@@ -169,13 +169,13 @@ async def test_a_holder_of_ours_that_nobody_binds_is_fenced_before_its_lock_is_t
 
 
 async def test_a_lock_of_a_clock_that_is_ahead_expires_by_our_clock(client: Client, world: World) -> None:
-    clock = Clock()
-    locks = NodeLocks(client, LockSettings(poll_s=0.05), clock=clock)
+    clock, told = Clock(), list[LockNews]()
+    locks = NodeLocks(client, LockSettings(poll_s=0.05), told.append, clock)
     node, holder, requester = await world.node(), await world.pod(), await world.pod()
     await world.bind(holder, node, annotations={BIND_PHASE: "success"})
     await world.annotate(paths.node(node), {NODE_LOCK: format_lock(NOW + 10**9, "default", holder.name)})
     taking = asyncio.ensure_future(locks.take(node, requester, math.inf))
-    await until(lambda: bool(locks.waiting()), "the pod waits")
+    await until(lambda: bool(told), "the pod has seen the lock and waits")
     clock.now += 301
     assert await asyncio.wait_for(taking, 10) is Turn.TAKEN
 
@@ -199,7 +199,8 @@ async def test_who_waits_is_woken_by_news_of_the_node(client: Client, world: Wor
     node, first, second = await world.node(), await world.pod(), await world.pod()
     assert await locks.take(node, first, 0) is Turn.TAKEN
     taking = asyncio.ensure_future(locks.take(node, second, math.inf))
-    await until(lambda: locks.waiting() == {node: 1}, "the second waits")
+    await until(lambda: bool(told), "the second has seen the lock and waits")
+    assert locks.waiting() == {node: 1}
     assert locks.busy(node)
     await world.annotate(paths.node(node), {NODE_LOCK: None})
     locks.node_seen(await world.read_node(node))
