@@ -87,6 +87,51 @@ class IluvatarsSection(_Keys):
         return {"chips": content} if isinstance(content, list) else content
 
 
+class EnflameSection(_Keys):
+    """Enflame: whole cards, percentages (v2.7) and partitions (v2.10).
+
+    ``slicesPerCard`` is ours: the ``--slice-count`` of the device plugins, which admission can't see.
+    """
+
+    whole_name: str = _name("enflame.com/gcu", "resourceNameGCU")
+    count_name: str = _name("enflame.com/vgcu", "resourceNameVGCU")
+    percentage_name: str = _name("enflame.com/vgcu-percentage", "resourceNameVGCUPercentage")
+    partition_name: str = _name("enflame.com/drs-gcu", "resourceNameDRSGCU")
+    partition_memory_name: str = _name("enflame.com/gcu-memory", "resourceNameGCUMemory")
+    partition_core_name: str = _name("enflame.com/gcu-core", "resourceNameGCUCore")
+    slices: int = Field(6, alias="slicesPerCard", ge=1, le=99)
+
+
+class MetaxSection(_Keys):
+    """MetaX: whole cards and shares.
+
+    HAMi scores nodes by their links only where told to; here it is the default. ``spreadTopologyPenalty`` is ours: under
+    the node policy spread good links then count against a node.
+    """
+
+    whole_name: str = _count("metax-tech.com/gpu")
+    count_name: str = _name("metax-tech.com/sgpu", "resourceVCountName")
+    memory_name: str = _name("metax-tech.com/vmemory", "resourceVMemoryName")
+    core_name: str = _name("metax-tech.com/vcore", "resourceVCoreName")
+    topology_aware: bool = Field(default=True, alias="sgpuTopologyAware")
+    spread_penalty: bool = Field(default=False, alias="spreadTopologyPenalty")
+
+
+class KunlunSection(_Keys):
+    """Kunlunxin: whole cards and slices."""
+
+    count_name: str = _count("kunlunxin.com/xpu")
+    slice_name: str = _name("kunlunxin.com/vxpu", "resourceVCountName")
+    slice_memory_name: str = _name("kunlunxin.com/vxpu-memory", "resourceVMemoryName")
+
+
+class AwsneuronSection(_Keys):
+    """AWS Neuron: devices and cores."""
+
+    count_name: str = _count("aws.amazon.com/neuron")
+    core_name: str = _cores("aws.amazon.com/neuroncore")
+
+
 class MthreadsSection(_Keys):
     """Moore Threads."""
 
