@@ -105,8 +105,8 @@ class EnflameSection(_Keys):
 class MetaxSection(_Keys):
     """MetaX: whole cards and shares.
 
-    HAMi scores nodes by their links only where told to; here it is the default. ``spreadTopologyPenalty`` is ours: under
-    the node policy spread good links then count against a node.
+    HAMi scores nodes by their links only where told to; here it is the default. ``spreadTopologyPenalty`` is ours:
+    under the node policy spread good links then count against a node.
     """
 
     whole_name: str = _count("metax-tech.com/gpu")

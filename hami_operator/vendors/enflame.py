@@ -47,6 +47,8 @@ ASSIGNED_TIME = "enflame.com/gcu-assigned-time"
 #: The cards of the pod: the plugin reads the first up to v3.6.4 and the second from v3.6.5 on.
 CARD_KEYS = ("enflame.com/gcu-assigned-id", "enflame.com/gcu-assigned-minor", "enflame.com/gcu-assigned-index")
 REQUEST_SIZE = "enflame.com/gcu-request-size"
+#: Which containers have their card, written by the plugin.
+CONTAINERS = "assigned-containers"
 
 #: A card in percent, of memory and compute alike.
 CARD = Device("", 0, 1, 100, 100, WHOLE_KEY)
@@ -91,7 +93,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             request_of=_request,
             inventory_of=_shared_cards,
             selection=SelectionKeys(use_uuid="enflame.com/use-gpuuuid", nouse_uuid="enflame.com/nouse-gpuuuid"),
-            extra_keys=(ASSIGNED, ASSIGNED_TIME, *CARD_KEYS, REQUEST_SIZE),
+            extra_keys=(ASSIGNED, ASSIGNED_TIME, *CARD_KEYS, REQUEST_SIZE, CONTAINERS),
             tenant_keys=(),
             checks=GENERIC_CHECKS,
             hooks=Hooks(admit=admit, node_gate=_same_slices, predicate=_has_slices, annotate=_annotate),
