@@ -16,6 +16,7 @@ from rich.table import Table
 from . import binaries, build
 from .cards import CARD_TYPES
 from .errors import BadSpec, NotRunning, SandboxError
+from .installation import Installation
 from .instance import Instance, instances
 from .nodes import Kind, Node, NodeSpec
 from .playing import no_hollow_nodes
@@ -66,13 +67,21 @@ def sandbox() -> None:
 @click.option("--node", "nodes", multiple=True, metavar="TYPE:CARDS[xNODES]", help=f"Nodes to start. Types: {_TYPES}.")
 @click.option("--simulated", is_flag=True, help="All nodes are simulated (cheap: hundreds on one machine).")
 @click.option("--scheduler", is_flag=True, help="Run kube-scheduler as well.")
+@click.option("--bare", is_flag=True, help="Only the cluster and its nodes: no webhook, no operator.")
 @click.option("--plugin", "release", default="2.7", show_default=True, help="Release of HAMi whose plugin nodes run.")
 @_name
 @_parent
 def up(
-    nodes: tuple[str, ...], *, simulated: bool, scheduler: bool, release: str, name: str, parent: Path | None
+    nodes: tuple[str, ...],
+    *,
+    simulated: bool,
+    scheduler: bool,
+    bare: bool,
+    release: str,
+    name: str,
+    parent: Path | None,
 ) -> None:
-    """Start it in the background.
+    """Start it in the background, with webhook and operator as the manifests install them.
 
     Hollow nodes run the kubelet's own code; put sim: before a type for a simulated node.
 
@@ -91,11 +100,22 @@ def up(
         console.print("Starting etcd, API server, controllers and nodes ...")
     with console.status("starting etcd, API server, controllers and nodes ..."):
         started = asyncio.run(Sandbox.start(specs, settings))
+    if not bare:
+        with console.status("applying the manifests, starting webhook and operator ..."):
+            asyncio.run(_install(started))
     _show(started, console)
     console.print(f"\nUp in {time.monotonic() - began:.1f} s. Try:")
     console.print(f"  export KUBECONFIG={started.kubeconfig}", soft_wrap=True)
     console.print(f"  {started.kubectl_path} get nodes", soft_wrap=True)
     console.print(f"  hami-operator sandbox down{'' if name == 'default' else f' --name {name}'}")
+
+
+async def _install(started: Sandbox) -> None:
+    try:
+        await Installation.install(started)
+    except BaseException:
+        started.stop()
+        raise
 
 
 def _default_kind(simulated: bool, console: Console) -> Kind:  # noqa: FBT001 - a flag of the command line
