@@ -8,9 +8,12 @@ from hami_operator import __version__
 from hami_operator.sandbox.commands import sandbox
 
 from .demo import demo
+from .dump import dump
 from .explain import explain_command
+from .fit import fit
 from .run import run
 from .simulate import simulate
+from .top import top
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,7 +30,10 @@ def main() -> None:
 
 
 main.add_command(demo)
+main.add_command(dump)
 main.add_command(explain_command)
+main.add_command(fit)
+main.add_command(top)
 main.add_command(run)
 main.add_command(simulate)
 main.add_command(sandbox)
