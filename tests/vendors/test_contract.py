@@ -22,6 +22,9 @@ from tests.builders import NOW, cluster, pod_object
 from tests.vendors.families import Family, under_test, used_of
 
 every_family = pytest.mark.parametrize("family", under_test(), ids=str)
+every_family_of_single_cards = pytest.mark.parametrize(
+    "family", [family for family in under_test() if family.together is None], ids=str
+)
 
 INIT, SIDECAR, APP = "init", "sidecar", "app"
 
@@ -129,7 +132,8 @@ def test_a_node_is_refused_only_if_no_set_of_its_cards_would_do(family: Family, 
     sets = [
         chosen
         for chosen in itertools.combinations(able, request.count)
-        if not bind or len({card.numa for card in chosen}) == 1
+        if (not bind or len({card.numa for card in chosen}) == 1)
+        and (family.together is None or family.together(chosen))
     ]
     decision = schedule(pod, world, NOW)
     assert isinstance(decision, Placement) == bool(sets)
@@ -156,7 +160,7 @@ def test_every_card_of_a_node_that_refuses_has_one_reason(family: Family, data: 
         assert {refusal.of for refusal in refusals} == {offered}
 
 
-@every_family
+@every_family_of_single_cards
 @given(data=st.data(), policy=st.sampled_from(["binpack", "spread"]))
 def test_binpack_takes_the_fuller_card_and_spread_the_emptier(family: Family, data: st.DataObject, policy: str) -> None:
     """Of cards that are alike and fit, judged by each of shares, memory and cores where those agree."""
@@ -166,6 +170,7 @@ def test_binpack_takes_the_fuller_card_and_spread_the_emptier(family: Family, da
         for i in range(3)
     ]
     world = cluster([family.node("n1", cards)], profiles=[family.profile], policies=Policies("binpack", "spread"))
+    cards = list(cards_of(world, family, "n1").values())
     for number in range(data.draw(st.integers(1, 4))):
         place(world, read_pod(asking(f"guest{number}", [(APP, data.draw(family.amounts))])))
     annotations = {protocol.CARD_POLICY: policy}
@@ -245,7 +250,7 @@ def test_what_is_written_at_the_bind_is_read_back_as_it_was_reserved(family: Fam
     written = binding_annotations(read_pod(obj), entry, decision.allocation, [family.profile], NOW)
     foreign = {key: value for key, value in written.items() if not key.startswith(protocol.OWN_PREFIX)}
     assert family.profile.allocated_key in foreign
-    assert set(written) - protocol.COMMON_WRITTEN_KEYS <= set(family.profile.written_keys)
+    assert all(family.profile.writes(key) for key in set(written) - protocol.COMMON_WRITTEN_KEYS)
     for texts in (written, foreign):
         ledger = Ledger([family.profile])
         metadata = {**obj["metadata"], "annotations": texts}
@@ -298,6 +303,6 @@ def test_no_two_families_share_a_key_or_a_name() -> None:
     profiles = [family.profile for family in under_test()]
     keys = [profile.key for profile in profiles]
     names = [name for profile in profiles for name in profile.names.all()]
-    written = [key for profile in profiles for key in profile.written_keys]
-    for texts in (keys, names, written):
+    lists = [key for profile in profiles for key in (profile.to_allocate_key, profile.allocated_key) if key]
+    for texts in (keys, names, lists):
         assert len(set(texts)) == len(texts)
