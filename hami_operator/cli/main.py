@@ -8,6 +8,7 @@ from hami_operator import __version__
 from hami_operator.sandbox.commands import sandbox
 
 from .demo import demo
+from .doctor import doctor
 from .dump import dump
 from .explain import explain_command
 from .fit import fit
@@ -30,6 +31,7 @@ def main() -> None:
 
 
 main.add_command(demo)
+main.add_command(doctor)
 main.add_command(dump)
 main.add_command(explain_command)
 main.add_command(fit)
