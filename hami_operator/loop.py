@@ -73,7 +73,7 @@ class Loop:
         log.info("%s: %s", pod.key, decision.message)
         # 4. Carry it out beside the next decisions.
         order = self._order(pod, decision)
-        if order.lock:
+        if order.locks:
             world.cluster.set_busy(decision.node, locked=True)
         self._spawn(self._carry_out(pod, order))
 
@@ -107,7 +107,7 @@ class Loop:
         entry = cluster.inventory.get(decision.node)
         if entry is None or not allocation:
             return Order(pod.key, pod.resource_version, decision.node, {}, {}, pod.annotations)
-        locks = any(profile.lock_key and profile.key in allocation.families for profile in cluster.profiles)
+        locks = {profile.lock_key for profile in cluster.profiles if profile.key in allocation.families} - {""}
         return Order(
             pod=pod.key,
             resource_version=pod.resource_version,
@@ -115,7 +115,7 @@ class Loop:
             annotations=binding_annotations(pod, entry, allocation, cluster.profiles, self._world.now()),
             labels=binding_labels(decision.node),
             present=pod.annotations,
-            lock=locks,
+            locks=tuple(sorted(locks)),
         )
 
     async def _carry_out(self, pod: Pod, order: Order) -> None:

@@ -16,7 +16,7 @@ What the rest of the program uses:
     ``KubeError`` > ``Refused`` (definite: ``NotFound Conflict Expired Denied Invalid``), ``Unanswered`` (may have
     happened, may still happen), ``NotLeading``, ``AccessError``.
 
-``nodelock.NodeLocks(client, LockSettings(scheduler_name, timeout_s, poll_s), tell)``
+``nodelock.NodeLocks(client, lockbook.LockSettings(scheduler_name, timeout_s, poll_s, keys), tell)``
     Feed it: ``node_seen(Node)``, ``node_gone(name)`` from the node handler; ``pod_ended(PodKey)`` when a pod is gone or
     terminal or its bind-phase becomes ``failed``; ``await sweep()`` as a new leader and at each resync. Ask it:
     ``busy(node)``, ``waiting()``. ``tell(LockNews)`` is called when a pod begins to wait and when a lock is forced.

@@ -33,7 +33,7 @@ class Order:
     """A decision to carry out.
 
     ``resource_version`` and ``present`` (annotations) are those of the pod that was decided on. An annotation that is
-    to vanish has the value None. ``lock``: a family of this allocation needs the node lock.
+    to vanish has the value None. ``locks`` are the keys of the node locks that the allocation's families need.
     """
 
     pod: PodKey
@@ -42,7 +42,7 @@ class Order:
     annotations: Mapping[str, str | None]
     labels: Mapping[str, str] = field(default_factory=dict)
     present: Mapping[str, str] = field(default_factory=dict)
-    lock: bool = False
+    locks: tuple[str, ...] = ()
 
 
 class Why(enum.Enum):
@@ -130,31 +130,41 @@ class Binder:
             return Rejected(Why.NODE_GONE, f"node {order.node} is not known")
         self._locks.in_hand.add(order.pod.uid)
         try:
-            return await (self._bind_locked(order) if order.lock else self._bind_unlocked(order))
+            return await self._bind_locked(order)
         finally:
             self._locks.in_hand.discard(order.pod.uid)
 
     async def _bind_locked(self, order: Order) -> Outcome:
+        """Take the locks, in an order that all orders share; bind; release in reverse what a failure leaves."""
+        taken: list[str] = []
+        for key in sorted(order.locks):
+            if (outcome := await self._lock(order, key)) is not None:
+                break
+            taken.append(key)
+        else:
+            outcome = await self._bind_unlocked(order)
+        if not isinstance(outcome, Bound):
+            for key in reversed(taken):
+                await self._release(order, key)
+        return outcome
+
+    async def _lock(self, order: Order, key: str) -> Outcome | None:
+        """Take one lock; the order's outcome where it can't be had."""
         try:
-            turn = await self._locks.take(order.node, order.pod, self._lock_patience_s)
+            turn = await self._locks.take(order.node, order.pod, self._lock_patience_s, key)
         except Refused as error:
             return Rejected(Why.REFUSED, f"node {order.node} can't be locked: {error}")
         if turn is Turn.BUSY:
-            return Rejected(Why.LOCK_BUSY, self._locks.busy_text(order.node))
+            return Rejected(Why.LOCK_BUSY, self._locks.busy_text(order.node, key))
         if turn is Turn.NODE_GONE:
             return Rejected(Why.NODE_GONE, f"node {order.node} is gone")
-        if turn is Turn.ABANDONED:
-            return Gone()
-        outcome = await self._bind_unlocked(order)
-        if not isinstance(outcome, Bound):
-            await self._release(order)
-        return outcome
+        return Gone() if turn is Turn.ABANDONED else None
 
-    async def _release(self, order: Order) -> None:
+    async def _release(self, order: Order, key: str) -> None:
         try:
-            await self._locks.release(order.node, order.pod)
+            await self._locks.release(order.node, order.pod, key)
         except Refused as error:
-            log.warning("the lock of node %s can't be released, it will expire: %s", order.node, error)
+            log.warning("%s of node %s can't be released, it will expire: %s", key, order.node, error)
 
     async def _bind_unlocked(self, order: Order) -> Outcome:
         before = self._before_binding(order)

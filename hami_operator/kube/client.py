@@ -214,7 +214,9 @@ class Client:
         headers = {"Accept": request.accept, "Content-Type": request.content_type}
         if authorization := await self.access.authorization():
             headers["Authorization"] = authorization
-        url = URL(self.access.server + request.path, encoded=True).with_query(dict(request.params))
+        url = URL(self.access.server + request.path, encoded=True)
+        if request.params:
+            url = url.with_query(dict(request.params))
         started, status = time.monotonic(), 0
         try:
             async with session.request(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import PodKey
-from hami_operator.core.protocol import NODE_LOCK, Lock, parse_lock
+from hami_operator.core.protocol import NODE_LOCK, Lock, format_lock, parse_lock
 
 _MAP_PATH = "/metadata/annotations"
-_KEY_PATH = f"{_MAP_PATH}/{NODE_LOCK.replace('~', '~0').replace('/', '~1')}"
 
 UNKNOWN = -1
 
@@ -29,11 +28,21 @@ class Turn(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class LockSettings:
-    """``timeout_s``: age at which a lock expires. ``poll_s``: how soon missed news of a node is noticed."""
+    """``timeout_s``: age at which a lock expires. ``poll_s``: how soon missed news of a node is noticed.
+
+    ``keys`` are the locks to know of from the start. All but ``hami.io/mutex.lock`` are anonymous: their value is a
+    time and names no pod (Cambricon's ``cambricon.com/dsmlu.lock``); they expire after ``anonymous_timeout_s``.
+    """
 
     scheduler_name: str = "hami-scheduler"
     timeout_s: float = 300.0
     poll_s: float = 5.0
+    keys: frozenset[str] = frozenset({NODE_LOCK})
+    anonymous_timeout_s: float = 120.0
+
+    def timeout_of(self, key: str) -> float:
+        """The age at which a lock of this key expires."""
+        return self.timeout_s if key == NODE_LOCK else self.anonymous_timeout_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +67,14 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class LockState:
-    """One node's lock.
+    """One lock of one node.
 
     ``value`` None: free. ``version`` is the node's resourceVersion we know it from, ``since`` the unix time at which
     we first saw this value. ``holder`` is set while it is a lock that we took. ``bare``: the node has no annotations.
     """
 
     node: str
+    key: str
     value: str | None = None
     version: int = UNKNOWN
     since: float = 0.0
@@ -82,10 +92,22 @@ class LockState:
         except ProtocolError:
             return None
 
-    def may_be_of(self, pod: PodKey) -> bool:
-        """Whether the lock names this pod and we don't know it to be a namesake's."""
+    @property
+    def owner(self) -> tuple[str, str] | None:
+        """Namespace and name of the pod that holds it; None when it names none and was not taken by us."""
         lock = self.lock
-        return lock is not None and lock.held_by(pod.namespace, pod.name) and self.holder in (None, pod)
+        if lock is not None and lock.name:
+            return lock.namespace, lock.name
+        return (self.holder.namespace, self.holder.name) if lock is not None and self.holder is not None else None
+
+    def may_be_of(self, pod: PodKey) -> bool:
+        """Whether this pod holds the lock, and we don't know the holder to be a namesake."""
+        return self.owner == (pod.namespace, pod.name) and self.holder in (None, pod)
+
+    def value_for(self, pod: PodKey, now: float) -> str:
+        """The text of a lock that ``pod`` takes at ``now`` (unix seconds)."""
+        named = format_lock(now, pod.namespace, pod.name)
+        return named if self.key == NODE_LOCK else named.partition(",")[0]
 
     def doubt(self) -> None:
         """What we know may be old: the next who needs the lock looks at the node first."""
@@ -103,66 +125,69 @@ class LockState:
         a node without annotations gets the map.
         """
         if self.value is None and self.bare:
-            add = {"op": "add", "path": _MAP_PATH, "value": {NODE_LOCK: value}}
+            add = {"op": "add", "path": _MAP_PATH, "value": {self.key: value}}
             return [{"op": "test", "path": _MAP_PATH, "value": None}, add]
-        change: dict[str, Any] = {"op": "remove", "path": _KEY_PATH}
+        path = f"{_MAP_PATH}/{self.key.replace('~', '~0').replace('/', '~1')}"
+        change: dict[str, Any] = {"op": "remove", "path": path}
         if value is not None:
-            change = {"op": "add", "path": _KEY_PATH, "value": value}
-        return [{"op": "test", "path": _KEY_PATH, "value": self.value}, change]
+            change = {"op": "add", "path": path, "value": value}
+        return [{"op": "test", "path": path, "value": self.value}, change]
 
 
 class LockBook:
-    """The locks of all nodes."""
+    """The locks of all nodes, by node and key."""
 
-    def __init__(self) -> None:
-        self._states: dict[str, LockState] = {}
-        self._locked: set[str] = set()
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._states: dict[str, dict[str, LockState]] = {key: {} for key in keys}
+        self._locked: set[tuple[str, str]] = set()
 
-    def state(self, node: str) -> LockState:
-        """The node's state, made when it is first asked for."""
-        if node not in self._states:
-            self._states[node] = LockState(node)
-        return self._states[node]
+    def state(self, node: str, key: str) -> LockState:
+        """The state of one lock, made when it is first asked for."""
+        states = self._states.setdefault(key, {})
+        if node not in states:
+            states[node] = LockState(node, key)
+        return states[node]
 
     def learn(self, node: str, annotations: Mapping[str, str], resource_version: str, now: float) -> None:
         """A node's annotations as of ``resource_version``; what is older than what we know changes nothing."""
-        state = self.state(node)
-        version = int(resource_version) if resource_version.isdecimal() else state.version + 1
-        if version < state.version:
-            return
-        state.version, state.bare = version, not annotations
-        value = annotations.get(NODE_LOCK)
+        for key in self._states:
+            state = self.state(node, key)
+            version = int(resource_version) if resource_version.isdecimal() else state.version + 1
+            if version >= state.version:
+                state.version, state.bare = version, not annotations
+                self._set(state, annotations.get(key), now)
+
+    def _set(self, state: LockState, value: str | None, now: float) -> None:
         if value == state.value:
             return
         state.value, state.since, state.holder = value, now, None
-        (self._locked.discard if value is None else self._locked.add)(node)
+        (self._locked.discard if value is None else self._locked.add)((state.node, state.key))
         state.wake_first()
 
     def forget(self, node: str) -> None:
         """The node is gone. Who still waits for it is woken to find that out."""
-        self._locked.discard(node)
-        state = self._states.get(node)
-        if state is None:
-            return
-        if not state.queue:
-            del self._states[node]
-            return
-        state.value, state.holder = None, None
-        state.doubt()
-        state.wake_first()
+        for key, states in self._states.items():
+            self._locked.discard((node, key))
+            state = states.get(node)
+            if state is not None and state.queue:
+                state.value, state.holder = None, None
+                state.doubt()
+                state.wake_first()
+            else:
+                states.pop(node, None)
 
     def locked(self) -> list[LockState]:
-        """The states of all nodes that have a lock."""
-        return [self._states[node] for node in sorted(self._locked)]
+        """The states of all locks that are held, by node."""
+        return [self._states[key][node] for node, key in sorted(self._locked)]
 
     def queues(self) -> Iterator[LockState]:
-        """The states of all nodes that are waited for."""
-        return (state for state in self._states.values() if state.queue)
+        """The states of all locks that are waited for."""
+        return (state for states in self._states.values() for state in states.values() if state.queue)
 
     def busy(self, node: str) -> bool:
-        """Whether the node is locked or waited for."""
-        state = self._states.get(node)
-        return state is not None and (state.value is not None or bool(state.queue))
+        """Whether a lock of the node is held or waited for."""
+        states = (by_node.get(node) for by_node in self._states.values())
+        return any(state is not None and (state.value is not None or bool(state.queue)) for state in states)
 
 
 def go_duration(seconds: float) -> str:

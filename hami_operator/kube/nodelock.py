@@ -12,19 +12,20 @@ import contextlib
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from hami_operator.core.model import Node, PodKey
-from hami_operator.core.protocol import Lock, format_lock
+from hami_operator.core.protocol import NODE_LOCK
 
 from . import paths
 from .backoff import delays, until_answered
 from .client import METADATA_ONLY, Client, Json
 from .errors import Conflict, Invalid, KubeError, NotFound, NotLeading, Unanswered
-from .fence import PodOnNode, fence
 from .lockbook import UNKNOWN, LockBook, LockNews, LockSettings, LockState, Turn, Waiter, go_duration
-from .takeover import Holder, Take, Wait, judge, read_holder
+from .lockjudge import LockJudge
+from .takeover import Wait
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,8 @@ class NodeLocks:
         self._settings = settings
         self._tell = tell
         self._clock = clock
-        self._book = LockBook()
+        self._book = LockBook(settings.keys)
+        self._judge = LockJudge(client, settings, clock, self.in_hand)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- news ----------------------------------------------------------------------------------------------------
@@ -89,16 +91,23 @@ class NodeLocks:
 
     def waiting(self) -> dict[str, int]:
         """How many pods wait, by node; nodes without waiters are left out."""
-        return {state.node: len(state.queue) for state in self._book.queues()}
+        waiting: Counter[str] = Counter()
+        for state in self._book.queues():
+            waiting[state.node] += len(state.queue)
+        return dict(waiting)
 
-    def busy_text(self, node: str) -> str:
+    def held(self) -> list[LockState]:
+        """The locks that stand, by name of node; not to be changed by the caller."""
+        return self._book.locked()
+
+    def busy_text(self, node: str, key: str = NODE_LOCK) -> str:
         """HAMi's sentence: ``node n1 has been locked within 5m0s``."""
-        return f"node {node} has been locked within {go_duration(self._settings.timeout_s)}"
+        return f"node {node} has been locked within {go_duration(self._settings.timeout_of(key))}"
 
     # -- taking --------------------------------------------------------------------------------------------------
 
-    async def take(self, node: str, pod: PodKey, patience_s: float) -> Turn:
-        """Take the lock of ``node`` for ``pod``, waiting for at most ``patience_s`` seconds (inf: for ever).
+    async def take(self, node: str, pod: PodKey, patience_s: float, key: str = NODE_LOCK) -> Turn:
+        """Take the lock ``key`` of ``node`` for ``pod``, waiting for at most ``patience_s`` seconds (inf: for ever).
 
         Re-entrant for the same pod: the time is refreshed.
 
@@ -106,7 +115,7 @@ class NodeLocks:
             Refused: we are not allowed to patch the node.
             NotLeading: the lease was lost.
         """
-        state, waiter = self._book.state(node), Waiter(pod)
+        state, waiter = self._book.state(node, key), Waiter(pod)
         state.queue.append(waiter)
         turn = Turn.ABANDONED
         try:
@@ -117,7 +126,7 @@ class NodeLocks:
         if turn is Turn.NODE_GONE:
             self._book.forget(node)
         elif turn is not Turn.TAKEN and waiter.unsure:
-            await self.release(node, pod)
+            await self.release(node, pod, key)
         return turn
 
     async def _wait_turn(self, state: LockState, waiter: Waiter, patience_s: float) -> Turn:
@@ -139,7 +148,7 @@ class NodeLocks:
                 pause = min(verdict.seconds, self._settings.poll_s)
             if not told and pause > 0:
                 told = True
-                self._tell(LockNews(state.node, waiter.pod, self.busy_text(state.node), forced=False))
+                self._tell(LockNews(state.node, waiter.pod, self.busy_text(state.node, state.key), forced=False))
             left = deadline - time.monotonic()
             if left <= 0:
                 return Turn.BUSY
@@ -152,74 +161,37 @@ class NodeLocks:
         if state.version == UNKNOWN:
             await self._look(state)
         if state.value is not None:
-            verdict = await self._judge(state, pod)
+            verdict = await self._judge.verdict(state, pod)
             if isinstance(verdict, Wait):
                 return verdict
-            if verdict.fence and not await self._fence_holder(state):
+            if verdict.fence and not await self._judge.fenced(state):
                 return Wait(0)
             if verdict.warn:
                 text = f"node {state.node}: the lock {state.value!r} is taken by force: {verdict.holder.value}"
                 self._tell(LockNews(state.node, pod, text, forced=True))
-        if not await self._swap(state, format_lock(self._clock(), pod.namespace, pod.name)):
+        if not await self._swap(state, state.value_for(pod, self._clock())):
             return Wait(0)
         state.holder = pod
         return None
 
-    async def _judge(self, state: LockState, requester: PodKey | None) -> Take | Wait:
-        """Whether the lock that stands may be taken (by ``requester``; None: only removed)."""
-        lock, now = state.lock, self._clock()
-        if lock is None:
-            return judge(Holder.UNREADABLE, 0.0, self._settings.timeout_s)
-        # A holder whose clock is ahead must not hold for ever: what stands still since we saw it ages by our clock.
-        age = max(now - lock.taken, now - state.since)
-        if not lock.name:
-            return judge(Holder.UNNAMED, age, self._settings.timeout_s)
-        if requester is not None:
-            if lock.held_by(requester.namespace, requester.name):
-                # Names are unique: it is this pod's own lock, or that of a namesake which is gone.
-                return Take(Holder.GONE)
-            if state.holder is not None and age < self._settings.poll_s:
-                return Wait(self._settings.poll_s - age)
-        pod = await self._get_holder(lock)
-        holder = read_holder(pod, state.node, self._settings.scheduler_name, self.in_hand)
-        return judge(holder, age, self._settings.timeout_s)
-
-    async def _get_holder(self, lock: Lock) -> Json | None:
-        try:
-            return await self._client.get(paths.pod(lock.namespace, lock.name))
-        except NotFound:
-            return None
-
-    async def _fence_holder(self, state: LockState) -> bool:
-        """Whether the holder, a loose pod of ours, is still not on this node once its old Binding can't land."""
-        lock = state.lock
-        pod = await self._get_holder(lock) if lock else None
-        if lock is None or pod is None:
-            return True
-        key = PodKey(lock.namespace, lock.name, str(pod["metadata"]["uid"]))
-        if key.uid in self.in_hand:
-            return False
-        found = await fence(self._client, key)
-        return not (isinstance(found, PodOnNode) and found.node == state.node)
-
     # -- releasing -----------------------------------------------------------------------------------------------
 
-    async def release(self, node: str, pod: PodKey) -> None:
-        """Release the lock of ``node`` if exactly this pod holds it. Tries until there is a definite answer.
+    async def release(self, node: str, pod: PodKey, key: str = NODE_LOCK) -> None:
+        """Release the lock ``key`` of ``node`` if exactly this pod holds it. Tries until there is a definite answer.
 
         Raises:
             Refused: we are not allowed to patch the node.
             NotLeading: the lease was lost; the next leader takes the lock over.
         """
-        state = self._book.state(node)
+        state = self._book.state(node, key)
         if state.holder != pod:
             state.doubt()
         with contextlib.suppress(NotFound):
-            await until_answered(lambda: self._release(node, pod))
+            await until_answered(lambda: self._release(node, pod, key))
 
-    async def _release(self, node: str, pod: PodKey) -> None:
+    async def _release(self, node: str, pod: PodKey, key: str) -> None:
         while True:
-            state = self._book.state(node)  # by name: a node that is re-created meanwhile has a new one
+            state = self._book.state(node, key)  # by name: a node that is re-created meanwhile has a new one
             if state.version == UNKNOWN:
                 await self._look(state)
             if not state.may_be_of(pod) or await self._swap(state, None):
@@ -246,8 +218,8 @@ class NodeLocks:
         value = state.value
         if value is None:
             return
-        verdict = await self._judge(state, None)
-        if isinstance(verdict, Wait) or (verdict.fence and not await self._fence_holder(state)):
+        verdict = await self._judge.verdict(state, None)
+        if isinstance(verdict, Wait) or (verdict.fence and not await self._judge.fenced(state)):
             return
         if state.value == value and await self._swap(state, None):
             log.info("node %s: lock %r removed: %s", state.node, value, verdict.holder.value)

@@ -11,7 +11,7 @@ import pytest
 
 from hami_operator.core.model import PodKey
 from hami_operator.core.objects import read_node
-from hami_operator.core.protocol import BIND_PHASE, BIND_TIME, EPOCH, OWN_ALLOCATION, POD_NODE, parse_lock
+from hami_operator.core.protocol import BIND_PHASE, BIND_TIME, EPOCH, NODE_LOCK, OWN_ALLOCATION, POD_NODE, parse_lock
 from hami_operator.kube import paths
 from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Order, Rejected, Why
 from hami_operator.kube.client import Client
@@ -48,7 +48,7 @@ async def order_for(world: World, pod: PodKey, node: str, **changes: Any) -> Ord
         annotations=written,
         labels={POD_NODE: node},
         present=metadata.get("annotations") or {},
-        lock=True,
+        locks=(NODE_LOCK,),
     )
     return replace(order, **changes)
 
@@ -86,7 +86,7 @@ async def test_node_annotations_and_label_are_written_in_one_request(
 
 async def test_a_family_without_a_lock_takes_none(client: Client, world: World) -> None:
     node, pod = await world.node(), await world.pod()
-    assert await binder_of(client).bind(await order_for(world, pod, node, lock=False)) == Bound(node)
+    assert await binder_of(client).bind(await order_for(world, pod, node, locks=())) == Bound(node)
     assert await world.lock(node) is None
 
 
@@ -223,6 +223,26 @@ async def test_a_busy_lock_leaves_the_pod_as_it_was(client: Client, world: World
     outcome = await binder.bind(await order_for(world, second, node))
     assert outcome == Rejected(Why.LOCK_BUSY, f"node {node} has been locked within 5m0s")
     assert await world.read(second) == before
+
+
+DSMLU = "cambricon.com/dsmlu.lock"
+
+
+async def test_a_pod_of_two_families_takes_both_their_locks(client: Client, world: World) -> None:
+    node, pod = await world.node(), await world.pod()
+    assert await binder_of(client).bind(await order_for(world, pod, node, locks=(NODE_LOCK, DSMLU))) == Bound(node)
+    assert {NODE_LOCK, DSMLU} <= set((await world.read_node(node)).annotations)
+
+
+@pytest.mark.parametrize("busy", [NODE_LOCK, DSMLU])
+async def test_when_one_of_two_locks_is_busy_the_other_is_given_back(client: Client, world: World, busy: str) -> None:
+    node, first, second = await world.node(), await world.pod(), await world.pod()
+    binder = binder_of(client)
+    assert await binder.bind(await order_for(world, first, node, locks=(busy,))) == Bound(node)
+    outcome = await binder.bind(await order_for(world, second, node, locks=(NODE_LOCK, DSMLU)))
+    minutes = 5 if busy == NODE_LOCK else 2
+    assert outcome == Rejected(Why.LOCK_BUSY, f"node {node} has been locked within {minutes}m0s")
+    assert {NODE_LOCK, DSMLU} & set((await world.read_node(node)).annotations) == {busy}
 
 
 # -- refused by the API server -----------------------------------------------------------------------------------

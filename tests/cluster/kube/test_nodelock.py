@@ -377,6 +377,52 @@ async def test_a_new_leader_sweeps_dead_locks_and_leaves_living_ones(client: Cli
     assert [await world.lock(node) is None for node in names] == [True, False, True, False]
 
 
+# -- locks that name no pod --------------------------------------------------------------------------------------
+
+DSMLU = "cambricon.com/dsmlu.lock"
+
+
+async def test_an_anonymous_lock_is_a_time_alone_and_apart_from_the_other(client: Client, world: World) -> None:
+    locks = locks_of(client)
+    node, first, second = await world.node(), await world.pod(), await world.pod()
+    assert await locks.take(node, first, 0) is Turn.TAKEN
+    assert await locks.take(node, second, 0, DSMLU) is Turn.TAKEN
+    annotations = (await world.read_node(node)).annotations
+    assert annotations[DSMLU] == "2025-10-09T08:53:20Z"
+    assert annotations[NODE_LOCK] == f"2025-10-09T08:53:20Z,default,{first.name}"
+    assert await locks.take(node, first, 0, DSMLU) is Turn.BUSY
+    await locks.release(node, first, DSMLU)
+    assert DSMLU in (await world.read_node(node)).annotations
+    await locks.release(node, second, DSMLU)
+    annotations = (await world.read_node(node)).annotations
+    assert DSMLU not in annotations
+    assert NODE_LOCK in annotations
+
+
+@pytest.mark.parametrize(("age", "turn"), [(119, Turn.BUSY), (121, Turn.TAKEN)])
+async def test_an_anonymous_lock_of_others_expires_after_two_minutes(
+    client: Client, world: World, age: int, turn: Turn
+) -> None:
+    node = await world.node({DSMLU: text_of(f"{{{age}}}", "")})
+    assert await locks_of(client).take(node, await world.pod(), 0, DSMLU) is turn
+
+
+async def test_an_anonymous_lock_of_ours_is_known_by_its_pod(client: Client, world: World) -> None:
+    locks = locks_of(client, LockSettings(poll_s=0.0, keys=frozenset({NODE_LOCK, DSMLU})))
+    node, holder, waiter = await world.node(), await world.pod(), await world.pod()
+    assert await locks.take(node, holder, 0, DSMLU) is Turn.TAKEN
+    await world.bind(holder, node, annotations={BIND_PHASE: "allocating"})
+    assert await locks.take(node, waiter, 0, DSMLU) is Turn.BUSY
+    await world.delete_pod(holder)
+    locks.pod_ended(holder)
+
+    async def free() -> bool:
+        return DSMLU not in (await world.read_node(node)).annotations
+
+    await until(free, "the lock is released")
+    await locks.close()
+
+
 # -- faults ------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hami_operator.core.model import PodKey
-from hami_operator.core.protocol import EPOCH, OWN_ALLOCATION
+from hami_operator.core.protocol import EPOCH, NODE_LOCK, OWN_ALLOCATION
 from hami_operator.kube.access import load_access
 from hami_operator.kube.binder import Binder, Bound, Order, Outcome, Rejected
 from hami_operator.kube.client import Client, Exchange, Timeouts
@@ -47,7 +47,7 @@ async def settled(world: World, order: Order, outcome: Outcome) -> tuple[bool, b
     pod = await world.read(order.pod)
     bound = pod["spec"].get("nodeName") == order.node
     assert (OWN_ALLOCATION in pod["metadata"]["annotations"]) is bound
-    return isinstance(outcome, Bound), bound, (await world.lock(order.node) is not None) if order.lock else bound
+    return isinstance(outcome, Bound), bound, (await world.lock(order.node) is not None) if order.locks else bound
 
 
 @pytest.mark.parametrize("lock", [False, True])
@@ -64,7 +64,7 @@ async def test_every_binding_under_way_while_etcd_is_paused_ends_as_the_api_serv
         pod: PodKey = await world.pod(annotations={"users": "own"})
         node = await world.node({"some": "thing"})
         version = (await world.read(pod))["metadata"]["resourceVersion"]
-        return Order(pod, version, node, {OWN_ALLOCATION: "{}"}, lock=lock)
+        return Order(pod, version, node, {OWN_ALLOCATION: "{}"}, locks=(NODE_LOCK,) if lock else ())
 
     orders = [await order() for _ in range(PODS)]
     impatient = Timeouts(connect=1.0, answer=0.3)
