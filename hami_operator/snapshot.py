@@ -97,13 +97,13 @@ def _conditions(status: Mapping[str, Any]) -> list[Json]:
 # -- names -------------------------------------------------------------------------------------------------------
 
 
-def anonymize(objects: Sequence[Json], profiles: Sequence[Profile]) -> list[Json]:
-    """The same world under other names. Their order stays, since ties are broken by it.
+def anonymize(objects: Sequence[Json], profiles: Sequence[Profile], kept: frozenset[str]) -> list[Json]:
+    """The same world under other names, but for those ``kept``. Their order stays, since ties are broken by it.
 
     Names of nodes, namespaces, pods, containers and classes, and the ids of cards, become ``node-0001`` and so on,
     wherever they stand: in annotations, locks, labels, selectors. Sentences of conditions are left out.
     """
-    words = _words(objects, profiles)
+    words = _words(objects, profiles, kept)
     names = sorted(words, key=len, reverse=True)
     pattern = (
         re.compile(rf"(?<![A-Za-z0-9_.-])(?:{'|'.join(map(re.escape, names))})(?![A-Za-z0-9_-])") if names else None
@@ -118,7 +118,7 @@ def _without_sentences(obj: Json) -> Json:
     return made
 
 
-def _words(objects: Iterable[Json], profiles: Sequence[Profile]) -> dict[str, str]:
+def _words(objects: Iterable[Json], profiles: Sequence[Profile], kept: frozenset[str]) -> dict[str, str]:
     kinds: dict[str, set[str]] = {}
     for obj in objects:
         metadata = obj["metadata"]
@@ -129,7 +129,6 @@ def _words(objects: Iterable[Json], profiles: Sequence[Profile]) -> dict[str, st
             kinds.setdefault("Card", set()).update(_card_ids(metadata.get("annotations") or {}, profiles))
         if obj["kind"] == "Pod":
             kinds.setdefault("Container", set()).update(_container_names(obj))
-    kept = {"default", "kube-system", "kube-public", "kube-node-lease"}
     words: dict[str, str] = {}
     for kind, found in kinds.items():
         for number, name in enumerate(sorted(found), 1):

@@ -46,7 +46,8 @@ async def _read(kubeconfig: str | None) -> tuple[list[dict[str, Any]], list[str]
 
 def scenario_text(objects: list[dict[str, Any]], settings: Settings, *, masked: bool) -> str:
     """The scenario as YAML, with a line that says when it was taken."""
-    shown = anonymize(objects, settings.devices.profiles()) if masked else objects
+    kept = frozenset({"default", "kube-system", "kube-public", "kube-node-lease", settings.leader.namespace})
+    shown = anonymize(objects, settings.devices.profiles(), kept) if masked else objects
     now = datetime.datetime.now(datetime.UTC)
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     body: str = yaml.dump_all(shown, Dumper=dumper, sort_keys=False, allow_unicode=True, explicit_start=True)
