@@ -12,6 +12,8 @@ from hami_operator.core.vendor import CardState, Chooser
 
 WING = 4
 BOARD = 2 * WING
+#: How many whole cards may be asked for.
+COUNTS = (1, 2, 4, BOARD)
 
 #: How many fitting cards a wing has, by the count asked, in the order in which wings are taken: the one that fits
 #: tightest, and for a single card one whose number is odd, so that pairs and quads last.
@@ -25,7 +27,7 @@ def power_of_two(fitting: Sequence[int], count: int) -> list[int] | None:
     """1, 2, 4 or 8 cards of the fitting ones (preferred first): in one wing, else a linked set across; None else."""
     if count == BOARD:
         return sorted(fitting) if set(fitting) >= set(range(BOARD)) else None
-    if count not in (1, 2, 4):
+    if count not in COUNTS:
         return None
     return _in_one_wing(fitting, count) or _across(set(fitting), count)
 

@@ -147,16 +147,16 @@ def _chooser(context: FitContext) -> Chooser:
 
     def choose(candidates: Sequence[CardState], count: int) -> Sequence[CardState] | Reason | None:
         by_index = {state.device.index: state for state in candidates}
-        cut = [index for index, state in by_index.items() if state.used_slots]
-        cut.sort(key=lambda index: (by_index[index].used_slots * (-1 if context.policy.pack else 1), index))
-        idle = sorted(by_index.keys() - set(cut))
         cost = _handles(_cut(context.request.memory_mib, candidates[0].device.memory_mib))
-        most = max(0, min(len(idle), spare // cost)) if cost else len(idle)
-        chosen = any_count([*cut, *idle], count)
+        cut = [index for index, state in by_index.items() if _handles(_cut_of(state)) >= cost]
+        cut.sort(key=lambda index: (by_index[index].used_slots * (-1 if context.policy.pack else 1), index))
+        uncut = sorted(by_index.keys() - set(cut))
+        chosen = any_count([*cut, *uncut], count)
         if chosen is None:
             return None
+        most = max(0, min(len(uncut), spare // cost)) if uncut else 0
         if len(set(chosen) - set(cut)) > most:
-            fewer = (any_count([*cut, *some], count) for some in itertools.combinations(idle, most))
+            fewer = (any_count([*cut, *some], count) for some in itertools.combinations(uncut, most))
             chosen = next((found for found in fewer if found is not None), None)
         return Reason.CARD_HANDLE_LIMIT if chosen is None else [by_index[index] for index in sorted(chosen)]
 

@@ -5,14 +5,17 @@ Sources: HAMi v2.7.0 and v2.10.0 pkg/device/kunlun/{device,topology}.go.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hami_operator.allocators.wings import by_index, power_of_two, worth
+from hami_operator.allocators.wings import COUNTS, by_index, power_of_two, worth
 from hami_operator.core.capacity import counted_devices
-from hami_operator.core.model import Device, Node
+from hami_operator.core.errors import InvalidRequest
+from hami_operator.core.model import Container, Device, Node
 from hami_operator.core.reasons import Reason
 from hami_operator.core.request import read_request
 from hami_operator.core.vendor import (
+    Admission,
     Check,
     Chooser,
     FitContext,
@@ -65,6 +68,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             extra_keys=(INDEXES,),
             checks=(Check.HEALTH, Check.CORDON, Check.IDLE, Check.UUID),
             hooks=Hooks(
+                admit=_admit,
                 charge=charge_whole,
                 chooser=_chooser,
                 no_choice=Reason.NUMA_NOT_FIT,
@@ -73,6 +77,16 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             ),
         ),
     )
+
+
+def _admit(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
+    request = profile.request(container)
+    if request is not None and request.count not in COUNTS:
+        raise InvalidRequest(
+            f"container {container.name!r}: {profile.names.count} is {request.count}, allowed are 1, 2, 4 and 8: "
+            f"no other number of cards is linked"
+        )
+    return Admission(claimed=request is not None)
 
 
 def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:

@@ -50,7 +50,7 @@ def check_request(profile: Profile, row: Mapping[str, Any]) -> None:
 
 
 def check_fit(profile: Profile, base: Device, row: Mapping[str, Any]) -> None:
-    """``cards`` (or so many, of which ``busy`` are ``held``) and ``limits`` -> ``taken`` and ``shares``, or ``reasons``."""
+    """``cards`` (or a number, of which ``busy`` are ``held``), ``limits`` -> ``taken``, ``shares``, or ``reasons``."""
     got = answer(profile, base, row)
     if "reasons" in row:
         assert isinstance(got, tuple), got
