@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import bind, decide, memory, webhook
+from . import bind, decide, memory, simulate, webhook
 from .harness import Row
 
-BENCHES = (decide.BENCH, memory.BENCH, webhook.BENCH, bind.BENCH)
+BENCHES = (decide.BENCH, memory.BENCH, simulate.BENCH, webhook.BENCH, bind.BENCH)
 RESULT = Path("build/bench.json")
 
 
