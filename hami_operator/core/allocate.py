@@ -16,6 +16,7 @@ from .inventory import NodeDevices
 from .model import Allocation, ContainerKind, DeviceRequest, Pod, Share
 from .reasons import Reason, Refusal, card_refusals
 from .request import check_one_name, read_card_policy, read_node_policy, read_selection
+from .room import NO_LIMIT, Room
 from .score import card_order
 from .vendor import (
     NOTHING,
@@ -52,26 +53,6 @@ class Demand:
     card_policy: CardPolicy
     node_policy: str
 
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What quotas leave a namespace of one family; None is no limit."""
-
-    slots: int | None = None
-    memory_mib: int | None = None
-    cores: int | None = None
-
-    def holds(self, states: Sequence[CardState], taken: _Taken) -> bool:
-        """Whether the pod's charge fits when ``taken`` is added to what it was given already."""
-        if self is NO_LIMIT:
-            return True
-        limits = (self.slots, self.memory_mib, self.cores)
-        charged = _charged(states, taken)
-        return all(limit is None or asked <= limit for limit, asked in zip(limits, charged, strict=True))
-
-
-#: The room of a namespace without quotas.
-NO_LIMIT = Room()
 
 _Taken = list[tuple[CardState, Charge]]
 
@@ -206,16 +187,44 @@ def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Take
     if wanted > offered:
         return (Refusal(Reason.NODE_INSUFFICIENT_DEVICE, detail=f"{offered} cards, {wanted} asked"),)
     counts: Counter[Reason] = Counter()
+    purse = _Purse(room, states, [])
     groups = _numa_groups(card_order(context, states), apart=context.selection.numa_bind)
     for last, group in ((index == len(groups) - 1, group) for index, group in enumerate(groups)):
-        passed = _passing(context, group, room, states, counts)
-        taken = _choose(context, passed, room, states)
+        passed = _passing(context, group, purse, counts)
+        taken = _choose(context, passed, purse)
         if isinstance(taken, list):
             return taken
         if passed:
             short = taken is Reason.ALLOCATED_CARDS_INSUFFICIENT and not last
             counts[Reason.NUMA_NOT_FIT if short else taken] += len(passed)
-    return card_refusals(counts, offered)
+    return tuple(_with_numbers(refusal, purse) for refusal in card_refusals(counts, offered))
+
+
+@dataclass(frozen=True, slots=True)
+class _Purse:
+    """The room for a request while the pod's cards stand so; what was beyond it is noted in ``beyond``."""
+
+    room: Room
+    states: Sequence[CardState]
+    beyond: list[Amounts]
+
+    def allows(self, taken: _Taken) -> bool:
+        """Whether the pod's charge stays within the room when this is added to what it was given already."""
+        if self.room is NO_LIMIT:
+            return True
+        charged = _charged(self.states, taken)
+        if self.room.allows(charged):
+            return True
+        self.beyond.append(charged)
+        return False
+
+
+def _with_numbers(refusal: Refusal, purse: _Purse) -> Refusal:
+    """The refusal by quota tells the least that was asked of it."""
+    if refusal.reason is not Reason.RESOURCE_QUOTA_NOT_FIT or not purse.beyond:
+        return refusal
+    least = min(purse.beyond, key=lambda charged: (charged.memory_mib, charged.cores, charged.slots))
+    return replace(refusal, detail=purse.room.sentence(least, "here "))
 
 
 def _numa_groups(states: Sequence[CardState], *, apart: bool) -> list[list[CardState]]:
@@ -226,16 +235,14 @@ def _numa_groups(states: Sequence[CardState], *, apart: bool) -> list[list[CardS
     return list(groups.values())
 
 
-def _passing(
-    context: FitContext, group: Sequence[CardState], room: Room, states: Sequence[CardState], counts: Counter[Reason]
-) -> _Taken:
+def _passing(context: FitContext, group: Sequence[CardState], purse: _Purse, counts: Counter[Reason]) -> _Taken:
     """The cards that pass every check, in order. A greedy request stops as soon as it has enough."""
     passed: _Taken = []
-    stop_early = context.profile.hooks.chooser(context) is None and room is NO_LIMIT
+    stop_early = context.profile.hooks.chooser(context) is None and purse.room is NO_LIMIT
     for state in group:
         charge = context.profile.hooks.charge(context, state.device)
         reason = _refuse(context, state, charge)
-        if reason is None and not room.holds(states, [(state, charge)]):
+        if reason is None and not purse.allows([(state, charge)]):
             reason = Reason.RESOURCE_QUOTA_NOT_FIT
         if context.witness is not None:
             context.witness(context, state, charge, reason)
@@ -248,16 +255,16 @@ def _passing(
     return passed
 
 
-def _choose(context: FitContext, passed: _Taken, room: Room, states: Sequence[CardState]) -> _Taken | Reason:
+def _choose(context: FitContext, passed: _Taken, purse: _Purse) -> _Taken | Reason:
     """The chooser's n, or the first n; where only quota stands against it, those of the n that cost least."""
     wanted = context.request.count
     if len(passed) < wanted:
         return Reason.ALLOCATED_CARDS_INSUFFICIENT
     taken = _selected(context, passed)
-    if isinstance(taken, Reason) or room.holds(states, taken):
+    if isinstance(taken, Reason) or purse.allows(taken):
         return taken
     cheapest = _selected(context, sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted])
-    fits = not isinstance(cheapest, Reason) and room.holds(states, cheapest)
+    fits = not isinstance(cheapest, Reason) and purse.allows(cheapest)
     return cheapest if fits else Reason.RESOURCE_QUOTA_NOT_FIT
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .kept import Kept
+from .kept import Blanket, Kept
 from .model import Device, Pod
 from .reasons import Reason, Refusal
 from .schedule import Cluster, Placement, ask, schedule
@@ -73,14 +73,15 @@ def explain(pod: Pod, cluster: Cluster, now: float) -> Explanation:
     """Decide anew where the pod would go now, and keep what every node and card answered. Nothing is reserved."""
     decision = schedule(pod, cluster, now)
     node = decision.node if isinstance(decision, Placement) else ""
-    nodes = tuple(_node(pod, cluster, decision.kept, name, now) for name in sorted(decision.kept.verdicts))
+    nodes = tuple(node_answer(pod, cluster, decision.kept, name, now) for name in sorted(decision.kept.verdicts))
     return Explanation(decision.message, node, nodes)
 
 
-def _node(pod: Pod, cluster: Cluster, kept: Kept, name: str, now: float) -> NodeAnswer:
+def node_answer(pod: Pod, cluster: Cluster, kept: Kept | Blanket, name: str, now: float) -> NodeAnswer:
+    """What one node answered, with its cards asked again as they stand now. ``kept`` must know the node."""
     verdict = kept.verdicts[name]
     witness = _Witness()
     if kept.demand.families:
-        ask(pod, kept.demand, name, cluster, now, witness)
+        ask(pod, kept, name, cluster, now, witness)
     cards = sorted(witness.cards, key=lambda card: (card.device.index, card.device.uuid))
     return NodeAnswer(name, verdict.fits, verdict.score, verdict.refusals, tuple(cards))

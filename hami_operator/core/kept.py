@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .allocate import Demand
+from .certain import Certain
+from .inventory import Inventory
 from .model import Allocation
 from .reasons import Reason, Refusal, Tally, unschedulable_text
+from .room import Room
 
 #: Allocations that are kept beside the verdicts, the newest: a node that has just changed is often the best again.
 ALLOCATIONS_KEPT = 16
@@ -33,15 +36,60 @@ class Verdict:
         return not self.refusals
 
 
+@dataclass(frozen=True, slots=True)
+class _Everywhere(Mapping[str, Verdict]):
+    """The same verdict for every node there is."""
+
+    nodes: Inventory
+    verdict: Verdict
+
+    def __getitem__(self, name: str) -> Verdict:
+        if self.nodes.get(name) is None:
+            raise KeyError(name)
+        return self.verdict
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry.node.name for entry in self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blanket:
+    """One refusal that holds on every node, so that none needs to be looked at."""
+
+    demand: Demand
+    refusal: Refusal
+    nodes: Inventory
+    rooms: Mapping[str, Room] = field(default_factory=dict)
+    fitting: int = 0
+
+    @property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """What each node answers, by name."""
+        return _Everywhere(self.nodes, Verdict(refusals=(self.refusal,)))
+
+    def reasons(self) -> Mapping[Reason, int]:
+        """How many nodes refuse, by reason."""
+        return {self.refusal.reason: len(self.nodes)}
+
+
 #: (score with the sign of the policy, busy, node name): the least is the best
 _Rank = tuple[float, bool, str]
 
 
 @dataclass(slots=True, eq=False)
 class Kept:
-    """The verdicts of one shape, up to a position of the journal. ``claims``: its pods use volumes."""
+    """The verdicts of one shape, up to a position of the journal.
+
+    ``rooms`` are what quotas leave its pods by family, where that bounds the verdicts; ``certain`` is what they are
+    charged whichever cards they get. ``claims``: its pods use volumes.
+    """
 
     demand: Demand
+    rooms: Mapping[str, Room] = field(default_factory=dict)
+    certain: Mapping[str, Certain] = field(default_factory=dict)
     claims: bool = False
     position: int = -1
     verdicts: dict[str, Verdict] = field(default_factory=dict)

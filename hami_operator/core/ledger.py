@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from .decode import decode_pod
 from .journal import Journal
-from .model import Allocation, AntiAffinity, Pod, PodKey, Resources
+from .model import PLAIN, Allocation, AntiAffinity, Pod, PodKey, Resources, Traits
 from .usage import Holdings, Tenancies, holdings, tenancies
 from .vendor import NOTHING, Amounts, Profile, Tenant, added
 
@@ -25,7 +25,10 @@ TOMBSTONE_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PodRecord:
-    """What one pod holds. ``assumed``: reserved by us and not seen back yet."""
+    """What one pod holds. ``assumed``: reserved by us and not seen back yet.
+
+    ``asked``: which of the names it uses of a family that allows only one (``Profile.one_name``).
+    """
 
     key: PodKey
     node: str
@@ -39,6 +42,16 @@ class PodRecord:
     problems: Mapping[str, str] = field(default_factory=dict, hash=False)
     terminal: bool = False
     assumed: bool = False
+    traits: Traits = PLAIN
+    asked: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Space:
+    """The pods of one namespace that hold something, by uid; ``version`` rises whenever what they hold changes."""
+
+    pods: dict[str, PodRecord] = field(default_factory=dict)
+    version: int = 0
 
 
 @dataclass(slots=True)
@@ -127,15 +140,21 @@ STALE = Change(stale=True)
 
 
 class Ledger:
-    """All records by uid, and the totals of each node."""
+    """All records by uid, and the totals of each node.
+
+    ``touched`` collects the namespaces whose pods hold something else than before; who follows them empties it.
+    """
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self.journal = Journal()
+        self.touched: set[str] = set()
         self._profiles = tuple(profiles)
         self._masks = frozenset(profile.key for profile in profiles if profile.core_masks)
         self._with_tenants = tuple(profile for profile in profiles if profile.tenant_keys is not None)
         self._records: dict[str, PodRecord] = {}
         self._nodes: dict[str, NodeUsage] = {}
+        self._spaces: dict[str, Space] = {}
+        self._single = frozenset(name for profile in profiles for name in profile.one_name)
         self._gone: dict[str, float] = {}
         self._keeping_away = 0
 
@@ -174,6 +193,8 @@ class Ledger:
             host_ports=pod.constraints.host_ports,
             anti_affinity=pod.constraints.anti_affinity,
             problems=problems,
+            traits=pod.traits,
+            asked=self.asked(pod),
         )
 
     def gone(self, uid: str, now: float) -> Change:
@@ -189,19 +210,20 @@ class Ledger:
 
     def assume(self, pod: Pod, node: str, allocation: Allocation) -> None:
         """Reserve a decision. There is no wait between deciding and this call: that is the lock."""
-        kinds = [container.kind for container in pod.containers]
         self._put(
             PodRecord(
                 key=pod.key,
                 node=node,
                 version=_version(pod.resource_version),
                 allocation=allocation,
-                held=holdings(allocation, kinds, init_done=False, masks=self._masks),
+                held=self.held_by(pod, allocation),
                 tenants=tenancies(pod, allocation, self._with_tenants, init_done=False),
                 resources=pod.resources,
                 host_ports=pod.constraints.host_ports,
                 anti_affinity=pod.constraints.anti_affinity,
                 assumed=True,
+                traits=pod.traits,
+                asked=self.asked(pod),
             )
         )
 
@@ -221,6 +243,23 @@ class Ledger:
     def usage(self, node: str) -> NodeUsage:
         """Totals of a node; empty for one that holds nothing. Not to be changed by the caller."""
         return self._nodes.get(node) or _EMPTY
+
+    def space(self, namespace: str) -> Space:
+        """The pods of a namespace that hold something. Not to be changed by the caller."""
+        return self._spaces.get(namespace) or _EMPTY_SPACE
+
+    def asked(self, pod: Pod) -> frozenset[str]:
+        """Which of the names it uses that a family allows only one of."""
+        found = _NO_NAMES
+        for container in pod.containers:
+            if not (self._single.isdisjoint(container.limits) and self._single.isdisjoint(container.requests)):
+                found |= self._single.intersection((*container.limits, *container.requests))
+        return found
+
+    def held_by(self, pod: Pod, allocation: Allocation) -> Holdings:
+        """What a pod would hold of each card with this allocation."""
+        kinds = [container.kind for container in pod.containers]
+        return holdings(allocation, kinds, init_done=False, masks=self._masks)
 
     def record(self, uid: str) -> PodRecord | None:
         """What we know of a pod, or None."""
@@ -248,7 +287,11 @@ class Ledger:
         empty = NodeUsage()
         names = sorted(self._nodes.keys() | fresh.keys())
         pairs = ((name, self._nodes.get(name, empty), fresh.get(name, empty)) for name in names)
-        return [line for name, kept, counted in pairs for line in _differences(name, kept, counted)]
+        lines = [line for name, kept, counted in pairs for line in _differences(name, kept, counted)]
+        found = {uid: record for space in self._spaces.values() for uid, record in space.pods.items()}
+        if found != {uid: record for uid, record in self._records.items() if record.node}:
+            lines.append("the pods by namespace are not the pods that hold something")
+        return lines
 
     # -- totals --------------------------------------------------------------------------------------------------
 
@@ -264,6 +307,7 @@ class Ledger:
         if before is not None and _weighs_the_same(before, record):
             if record.node:
                 self._nodes[record.node].pods[uid] = record
+                self._spaces[record.key.namespace].pods[uid] = record
             return Change(record.node, problems=new_problems)
         if before is not None:
             self._take_out(before)
@@ -272,6 +316,7 @@ class Ledger:
             usage.add(record, 1)
             self._keeping_away += bool(record.anti_affinity)
             self.journal.note(record.node)
+            self._touch(record.key.namespace).pods[uid] = record
         freed = before is not None and bool(before.node)
         return Change(before.node if before and freed else record.node, bool(record.node) or freed, freed, new_problems)
 
@@ -289,9 +334,20 @@ class Ledger:
         usage.add(record, -1)
         self._keeping_away -= bool(record.anti_affinity)
         self.journal.note(record.node)
+        del self._touch(record.key.namespace).pods[record.key.uid]
+
+    def _touch(self, namespace: str) -> Space:
+        space = self._spaces.get(namespace)
+        if space is None:
+            space = self._spaces[namespace] = Space()
+        space.version += 1
+        self.touched.add(namespace)
+        return space
 
 
 _EMPTY = NodeUsage()
+_EMPTY_SPACE = Space()
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 def _version(text: str) -> int:
@@ -299,7 +355,7 @@ def _version(text: str) -> int:
 
 
 def _weighs_the_same(a: PodRecord, b: PodRecord) -> bool:
-    return (a.node, a.held, a.tenants, a.resources, a.host_ports, a.anti_affinity, a.problems) == (
+    return (a.node, a.held, a.tenants, a.resources, a.host_ports, a.anti_affinity, a.problems, a.traits, a.asked) == (
         b.node,
         b.held,
         b.tenants,
@@ -307,6 +363,8 @@ def _weighs_the_same(a: PodRecord, b: PodRecord) -> bool:
         b.host_ports,
         b.anti_affinity,
         b.problems,
+        b.traits,
+        b.asked,
     )
 
 

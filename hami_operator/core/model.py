@@ -190,6 +190,18 @@ class PodKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What the scopes of quotas tell pods apart by. ``terminating``: it has an ``activeDeadlineSeconds``."""
+
+    priority_class: str = ""
+    terminating: bool = False
+    best_effort: bool = False
+
+
+PLAIN = Traits()
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A pod as far as we read it.
 
@@ -214,6 +226,7 @@ class Pod:
     status_reason: str = ""
     unscheduled: tuple[str, str] | None = None
     owner_uid: str = ""
+    traits: Traits = PLAIN
 
     @property
     def terminal(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from .model import (
     SelectorTerm,
     Taint,
     Toleration,
+    Traits,
 )
 from .quantity import milli, plain
 
@@ -35,6 +37,7 @@ def read_pod(obj: Object) -> Pod:
     name = fields.text(metadata, "name", "metadata.")
     namespace = fields.text(metadata, "namespace", "metadata.", default="default")
     containers = read_containers(spec)
+    resources = _pod_resources(containers, fields.amounts(spec, "overhead", "spec."))
     return Pod(
         key=PodKey(namespace, name, fields.text(metadata, "uid", "metadata.", default=f"{namespace}/{name}")),
         resource_version=fields.text(metadata, "resourceVersion", "metadata."),
@@ -42,7 +45,7 @@ def read_pod(obj: Object) -> Pod:
         labels=fields.text_map(metadata, "labels", "metadata."),
         containers=containers,
         constraints=_constraints(spec, name),
-        resources=_pod_resources(containers, fields.amounts(spec, "overhead", "spec.")),
+        resources=resources,
         node_name=fields.text(spec, "nodeName", "spec."),
         phase=fields.text(status, "phase", "status.", default="Pending"),
         scheduler_name=fields.text(spec, "schedulerName", "spec.", default="default-scheduler"),
@@ -53,7 +56,20 @@ def read_pod(obj: Object) -> Pod:
         status_reason=fields.text(status, "reason", "status."),
         unscheduled=_unscheduled(status),
         owner_uid=_controller(metadata),
+        traits=_traits(spec, status, resources),
     )
+
+
+def _traits(spec: Object, status: Object, resources: Resources) -> Traits:
+    """The class of service is the API server's word; a pod that it has not seen yet is judged by its amounts."""
+    service = fields.text(status, "qosClass", "status.")
+    best_effort = service == "BestEffort" if service else not (resources.cpu_milli or resources.memory_bytes)
+    deadline = spec.get("activeDeadlineSeconds") is not None
+    return _shared_traits(fields.text(spec, "priorityClassName", "spec."), deadline, best_effort)
+
+
+#: Pods by the ten thousand have a handful of these.
+_shared_traits = functools.lru_cache(Traits)
 
 
 def read_node(obj: Object) -> Node:

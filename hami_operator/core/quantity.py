@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _BINARY = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50, "Ei": 1 << 60}
+
+#: Suffixes that mean bytes for every amount of memory.
+BINARY_SUFFIXES = frozenset(_BINARY)
 _DECIMAL = {
     "n": Fraction(1, 10**9),
     "u": Fraction(1, 10**6),

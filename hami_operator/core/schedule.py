@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import protocol
-from .allocate import Demand, Offer, Room, allocate, read_demand
+from .allocate import Demand, Offer, allocate, read_demand
+from .certain import Certain, at_least, certain_charges
 from .errors import InvalidRequest
 from .failing import Failing
 from .inventory import Inventory, NodeDevices
 from .journal import Journal
-from .kept import Kept, Verdict
+from .kept import Blanket, Kept, Verdict
 from .ledger import Ledger, NodeUsage
 from .model import Allocation, Pod
 from .node_fit import Claim, Surroundings, node_refusals, pod_refusals
+from .quota import QuotaId
+from .quotabook import QuotaBook, Rooms, charged
 from .reasons import Reason, Refusal
+from .room import Room
 from .score import node_score
-from .vendor import Amounts, CardPolicy, Grant, Outlook, Profile, Witness, no_score
+from .vendor import NOTHING, Amounts, CardPolicy, Grant, Outlook, Profile, Witness, no_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +47,14 @@ class Cluster:
     failing: Failing = field(default_factory=Failing)
     busy: set[str] = field(default_factory=set)
     journal: Journal = field(default_factory=Journal)
+    quotas: QuotaBook = field(init=False)
     _shapes: dict[object, Kept] = field(default_factory=dict)
     _keys: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.inventory.journal = self.ledger.journal = self.journal
+        self.quotas = QuotaBook(self.profiles)
         self._keys = annotation_keys(self.profiles)
-
-    def rooms(self, namespace: str) -> Mapping[str, Room]:
-        """What quotas leave a namespace, per family."""
-        return {}
 
     def set_busy(self, node: str, *, locked: bool) -> None:
         """A node's lock was taken or released."""
@@ -77,7 +79,7 @@ class Cluster:
         self._shapes.clear()
 
     def kept(self, pod: Pod) -> Kept:
-        """The verdicts on pods that ask the same, as old as they may be.
+        """The verdicts on pods that ask the same, as old as they may be; quotas are not looked at.
 
         Raises:
             InvalidRequest: an amount or a policy word of the pod is malformed or out of range.
@@ -87,7 +89,18 @@ class Cluster:
         if kept is None:
             policies = self.policies
             demand = read_demand(pod, self.profiles, card_policy=policies.card, node_policy=policies.node)
-            kept = Kept(demand, claims=bool(pod.constraints.claims))
+            kept = Kept(demand, certain=certain_charges(demand), claims=bool(pod.constraints.claims))
+        return self._keep(shape, kept)
+
+    def kept_within(self, usual: Kept, pod: Pod, rooms: Rooms) -> Kept:
+        """The verdicts on the same pods where quotas leave them just this; those within other rooms are forgotten."""
+        shape = (usual, pod.key.namespace, pod.traits)
+        kept = self._shapes.pop(shape, None)
+        if kept is None or kept.rooms != rooms:
+            kept = Kept(usual.demand, rooms, usual.certain, usual.claims)
+        return self._keep(shape, kept)
+
+    def _keep(self, shape: object, kept: Kept) -> Kept:
         self._shapes[shape] = kept  # the newest last
         if len(self._shapes) > SHAPES_KEPT:
             del self._shapes[next(iter(self._shapes))]
@@ -118,11 +131,34 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """A quota object that keeps a pod waiting: what the pod asks of it, by key in the key's unit."""
+
+    quota: QuotaId
+    asked: Mapping[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What could help a pod that fits nowhere. ``asking``: equal for those who are answered alike.
+
+    ``nodes``: a change of nodes or of what is used of them; ``namespace``: one of its quotas or of what they have left
+    (empty: it has none).
+    """
+
+    asking: object
+    nodes: bool = True
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unschedulable:
-    """The decision for a pod that fits nowhere. ``kept`` holds why, per node."""
+    """The decision for a pod that fits nowhere. ``kept`` holds why, per node; ``blocked`` the quotas that refuse it."""
 
     message: str
-    kept: Kept
+    kept: Kept | Blanket
+    waits: Waits
+    blocked: tuple[Blocked, ...] = ()
 
 
 #: Nodes named with their score in an event, whose note holds 1 024 bytes.
@@ -136,19 +172,81 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     decision holds of the nodes' verdicts is to be read before the next one.
     """
     for refusal in pod_refusals(pod, cluster.around):
-        return _everywhere(cluster, refusal)
+        return _everywhere(pod, cluster, refusal)
     try:
         kept = cluster.kept(pod)
     except InvalidRequest as error:
-        return _everywhere(cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
+        return _everywhere(pod, cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
+    found = cluster.quotas.rooms(pod, cluster.ledger)
+    rooms = {family: found[family] for family in kept.certain if family in found} if found else found
+    if rooms:
+        return _under_quota(pod, kept, rooms, cluster, now)
+    return _best(pod, kept, cluster, now) or Unschedulable(kept.sentence(), kept, Waits(kept))
+
+
+def _best(pod: Pod, kept: Kept, cluster: Cluster, now: float) -> Placement | None:
+    """The best node by verdicts that are brought up to date."""
     _refresh(kept, pod, cluster, now)
     name = kept.best()
     if name is None:
-        return Unschedulable(kept.sentence(), kept)
-    answer = kept.allocations.get(name) or ask(pod, kept.demand, name, cluster, now)
+        return None
+    answer = kept.allocations.get(name) or ask(pod, kept, name, cluster, now)
     if not isinstance(answer, Allocation):
         raise AssertionError(f"node {name} was kept as fitting {pod.key} and answers {answer}")
     return Placement(name, answer, kept)
+
+
+# -- under quota -------------------------------------------------------------------------------------------------
+
+
+def _under_quota(pod: Pod, kept: Kept, rooms: Rooms, cluster: Cluster, now: float) -> Placement | Unschedulable:
+    """The decision where quotas speak of the pod.
+
+    What is charged whichever cards it gets is compared first, before any node is looked at. Where the cards decide,
+    the node that would be best without quotas is asked what it has within them; only where that is nothing, every node
+    is asked so.
+    """
+    alike = Waits((kept, pod.traits), namespace=pod.key.namespace)
+    for family, room in rooms.items():
+        least = at_least(kept.certain[family])
+        if not room.allows(least):
+            refusal = Refusal(Reason.RESOURCE_QUOTA_NOT_FIT, detail=room.sentence(least))
+            blanket = Blanket(kept.demand, refusal, cluster.inventory)
+            return Unschedulable(str(refusal), blanket, replace(alike, nodes=False), _blocked({family: least}, rooms))
+    best = _best(pod, kept, cluster, now)
+    if best is None:
+        return Unschedulable(kept.sentence(), kept, alike)
+    if all(_known(kept.certain[family], room) for family, room in rooms.items()):
+        return best
+    charges = charged(cluster.ledger.held_by(pod, best.allocation))
+    if _within(charges, rooms):
+        return best
+    frugal = ask(pod, Kept(kept.demand, rooms), best.node, cluster, now)
+    if isinstance(frugal, Allocation):
+        return replace(best, allocation=frugal)
+    bounded = cluster.kept_within(kept, pod, rooms)
+    found = _best(pod, bounded, cluster, now)
+    return found or Unschedulable(bounded.sentence(), bounded, alike, _blocked(charges, rooms))
+
+
+def _known(certain: Certain, room: Room) -> bool:
+    """Whether everything that is limited is known without the cards."""
+    limits = (room.slots, room.memory_mib, room.cores)
+    return all(limit is None or part is not None for limit, part in zip(limits, certain, strict=True))
+
+
+def _within(charges: Mapping[str, Amounts], rooms: Rooms) -> bool:
+    return all(room.allows(charges.get(family, NOTHING)) for family, room in rooms.items())
+
+
+def _blocked(charges: Mapping[str, Amounts], rooms: Rooms) -> tuple[Blocked, ...]:
+    """The objects that refuse these charges, each with all that is asked of it."""
+    asked: dict[QuotaId, dict[str, str]] = {}
+    for family, charge in charges.items():
+        for allowance in rooms[family].refusing(charge) if family in rooms else ():
+            key = allowance.key
+            asked.setdefault(allowance.quota, {})[key.text] = key.shown(charge[key.part])
+    return tuple(Blocked(quota, amounts) for quota, amounts in asked.items())
 
 
 def annotation_keys(profiles: Sequence[Profile]) -> frozenset[str]:
@@ -188,7 +286,7 @@ def _judge(kept: Kept, pod: Pod, name: str, cluster: Cluster, now: float) -> Ver
     entry = cluster.inventory.get(name)
     if entry is None:
         return None
-    answer = ask(pod, kept.demand, name, cluster, now)
+    answer = ask(pod, kept, name, cluster, now)
     if isinstance(answer, tuple):
         return Verdict(refusals=answer)
     kept.keep(name, answer)
@@ -197,9 +295,10 @@ def _judge(kept: Kept, pod: Pod, name: str, cluster: Cluster, now: float) -> Ver
 
 
 def ask(
-    pod: Pod, demand: Demand, name: str, cluster: Cluster, now: float, witness: Witness | None = None
+    pod: Pod, kept: Kept | Blanket, name: str, cluster: Cluster, now: float, witness: Witness | None = None
 ) -> Allocation | tuple[Refusal, ...]:
     """What a node that we know would give the pod, or why it does not take it; a witness is told of its cards."""
+    demand, rooms = kept.demand, kept.rooms
     entry = cluster.inventory.get(name)
     if entry is None:
         raise AssertionError(f"node {name} was kept and is gone")
@@ -208,7 +307,19 @@ def ask(
     if refusals:
         return refusals
     offer = Offer(entry, usage.cards, _refused_families(name, demand, usage, cluster, now), usage.tenants)
-    return allocate(pod, demand, offer, cluster.rooms(pod.key.namespace), witness)
+    answer = allocate(pod, demand, offer, rooms, witness)
+    if rooms and isinstance(answer, Allocation):
+        return _recounted(pod, answer, rooms, cluster)
+    return answer
+
+
+def _recounted(pod: Pod, answer: Allocation, rooms: Rooms, cluster: Cluster) -> Allocation | tuple[Refusal, ...]:
+    """What a family records may be more than what it charged (a MIG slot): what is recorded counts."""
+    charges = charged(cluster.ledger.held_by(pod, answer))
+    if _within(charges, rooms):
+        return answer
+    texts = (room.sentence(charges.get(family, NOTHING), "here ") for family, room in rooms.items())
+    return (Refusal(Reason.RESOURCE_QUOTA_NOT_FIT, detail=next(filter(None, texts), "")),)
 
 
 def _score(pod: Pod, entry: NodeDevices, usage: NodeUsage, demand: Demand, allocation: Allocation) -> float:
@@ -241,11 +352,10 @@ def _refused_families(node: str, demand: Demand, usage: NodeUsage, cluster: Clus
     return refused
 
 
-def _everywhere(cluster: Cluster, refusal: Refusal) -> Unschedulable:
-    kept = Kept(Demand((), (), CardPolicy(), cluster.policies.node))
-    for entry in cluster.inventory:
-        kept.put(entry.node.name, Verdict(refusals=(refusal,)))
-    return Unschedulable(str(refusal), kept)
+def _everywhere(pod: Pod, cluster: Cluster, refusal: Refusal) -> Unschedulable:
+    kinds = tuple(container.kind for container in pod.containers)
+    blanket = Blanket(Demand(kinds, (), CardPolicy(), cluster.policies.node), refusal, cluster.inventory)
+    return Unschedulable(str(refusal), blanket, Waits(blanket))
 
 
 def binding_annotations(

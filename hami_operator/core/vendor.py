@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from . import protocol
 from .model import Container, ContainerKind, Device, DeviceRequest, Node, Pod, Share
+from .quantity import BINARY_SUFFIXES
 from .reasons import Reason
 
 
@@ -403,6 +404,7 @@ class Profile:
     mask, and count as many as it has bits. ``extra_prefixes`` begin further keys that only the scheduler may write.
     ``tenant_keys``: the family's cards know their shares one by one, with these
     annotations of each pod (None: they don't). ``one_name``: resource names of which a pod may use only one.
+    ``byte_suffixes`` are those that mean bytes in a quota's amount of memory (none where memory is no MiB).
     """
 
     key: str
@@ -429,6 +431,7 @@ class Profile:
     core_masks: bool = False
     tenant_keys: tuple[str, ...] | None = None
     one_name: tuple[str, ...] = ()
+    byte_suffixes: frozenset[str] = BINARY_SUFFIXES
     checks: tuple[Check, ...] = GENERIC_CHECKS
     hooks: Hooks = Hooks()
     _managed: frozenset[str] = field(init=False)

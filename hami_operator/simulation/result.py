@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hami_operator.core.inventory import Inventory, NodeDevices
-from hami_operator.core.kept import Kept, Verdict
+from hami_operator.core.kept import Blanket, Kept, Verdict
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Allocation, Pod
 from hami_operator.core.reasons import Refusal
@@ -58,9 +58,9 @@ def refusal_row(decision: Unschedulable) -> Row:
     return {"nodes": node_rows(decision.kept)}
 
 
-def node_rows(kept: Kept) -> list[Row]:
+def node_rows(kept: Kept | Blanket) -> list[Row]:
     """What each node looked at answered, by name."""
-    return [_node_row(name, kept.verdicts[name]) for name in sorted(kept.verdicts)]
+    return [_node_row(name, verdict) for name, verdict in sorted(kept.verdicts.items())]
 
 
 def _node_row(name: str, verdict: Verdict) -> Row:

@@ -90,6 +90,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             to_allocate_key="",
             allocated_key="hami.io/enflame-vgpu-devices-allocated",
             live_name=SLICES_NAME,
+            byte_suffixes=frozenset(),
             request_of=_request,
             inventory_of=_shared_cards,
             selection=SelectionKeys(use_uuid="enflame.com/use-gpuuuid", nouse_uuid="enflame.com/nouse-gpuuuid"),

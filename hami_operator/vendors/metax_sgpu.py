@@ -16,6 +16,7 @@ from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest, ProtocolError
 from hami_operator.core.jsonfields import Record, read_json, read_records
 from hami_operator.core.model import Container, Device, DeviceRequest, Node
+from hami_operator.core.quantity import BINARY_SUFFIXES
 from hami_operator.core.reasons import Reason
 from hami_operator.core.request import amount, memory_amount, unknown_word
 from hami_operator.core.vendor import (
@@ -108,6 +109,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             pod_keys=(QOS, APP_CLASS, TOPOLOGY),
             tenant_keys=(QOS, APP_CLASS),
             memory_unit_mib=GIB_MIB,
+            byte_suffixes=BINARY_SUFFIXES | BYTE_SUFFIXES,
             core_default=WHOLE,
             checks=CHECKS,
             hooks=Hooks(

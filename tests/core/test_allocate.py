@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hami_operator.core import protocol
-from hami_operator.core.allocate import Offer, Room, allocate
+from hami_operator.core.allocate import Offer, allocate
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.model import Allocation
 from hami_operator.core.reasons import Reason, Refusal, refusals_text
+from hami_operator.core.room import Room
 from tests.builders import answer, asking, cards, container, demand, device, node, offer, pod
 
 TWO = (device("GPU-aaaa", index=0), device("GPU-bbbb", index=1))
