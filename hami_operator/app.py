@@ -18,10 +18,10 @@ from typing import Any, Protocol
 import kopf
 
 from hami_operator.config import DevicesSection, Settings
-from hami_operator.core.model import Pod
+from hami_operator.core.model import PodKey
 from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
-from hami_operator.handlers.pods import on_pod_event
+from hami_operator.handlers.pods import on_pod_event, on_pod_fenced
 from hami_operator.handlers.volumes import on_claim_event, on_volume_event
 from hami_operator.kube import paths
 from hami_operator.kube.access import Access, load_access
@@ -34,7 +34,7 @@ from hami_operator.kube.lockbook import LockSettings
 from hami_operator.kube.nodelock import NodeLocks
 from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
 from hami_operator.live import empty_cluster
-from hami_operator.loop import Loop
+from hami_operator.loop import DRAIN_SECONDS, Loop
 from hami_operator.queue import Queue
 from hami_operator.reload import DeviceConfig
 from hami_operator.serving import debug, health
@@ -105,8 +105,8 @@ class App:
         loop = Loop(self.world, binder, self.voice, self.telemetry)
         try:
             await loop.run()
-        finally:
-            await loop.drain()
+        finally:  # without the lease nothing more can be written: what is under way is for the next leader to fence
+            await loop.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)
 
     async def reconfigure(self, devices: DevicesSection) -> None:
         """Put other families in force: everything is read anew by them, reservations are carried over."""
@@ -134,17 +134,19 @@ class App:
         return self.world.cluster.inventory.get(node) is not None
 
     async def _fence_pending(self) -> None:
-        """An old Binding of ours may be under way for any pod that is pending: rule that out before deciding anew."""
+        """An old Binding may be under way for any pod that is pending, and for those that we reserved cards for when we
+        led before: rule that out before deciding anew."""
         guarded = self.client.guarded(lambda: self.elector.is_leader)
         room = asyncio.Semaphore(FENCES)
 
-        async def one(pod: Pod) -> None:
+        async def one(key: PodKey) -> None:
             async with room:
-                found = await fence(guarded, pod.key)
-            if not isinstance(found, PodAbsent):
-                on_pod_event(self.world, found.pod, gone=False)
+                found = await fence(guarded, key)
+            on_pod_fenced(self.world, key, None if isinstance(found, PodAbsent) else found.pod)
 
-        await asyncio.gather(*(one(pod) for pod in self.world.queue.pods()))
+        world = self.world
+        reserved = [record.key for record in world.cluster.ledger.records() if record.assumed]
+        await asyncio.gather(*(one(key) for key in {*reserved, *(pod.key for pod in world.queue.pods())}))
 
     def mended(self, resource: str) -> Callable[[Mended], None]:
         """What to do after a resync: say what it had to put right, check ourselves, free locks nobody holds."""

@@ -17,8 +17,9 @@ from hami_operator.core.model import Pod
 from hami_operator.core.schedule import Placement, Unschedulable, binding_annotations, binding_labels, schedule
 from hami_operator.handlers.allocations import retry_due
 from hami_operator.handlers.pods import on_pod_event
+from hami_operator.kube.backoff import delays
 from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Order, Outcome, Rejected, Why
-from hami_operator.kube.errors import NotLeading
+from hami_operator.kube.errors import Conflict, KubeError, NotLeading, Unanswered
 from hami_operator.queue import Pending
 from hami_operator.telemetry import Telemetry
 from hami_operator.voice import Voice
@@ -63,7 +64,7 @@ class Loop:
         decision = schedule(pod, world.cluster, world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
         if isinstance(decision, Unschedulable):
-            self._refuse(pod, decision)
+            self._refuse(pending, decision)
             return
         # 3. Reserve, before any wait.
         self._telemetry.decisions.labels("placed").inc()
@@ -77,28 +78,53 @@ class Loop:
             world.cluster.set_busy(decision.node, locked=True)
         self._spawn(self._carry_out(pod, order))
 
-    async def drain(self) -> None:
-        """Wait for the bindings under way, for a limited time."""
+    async def drain(self, seconds: float) -> None:
+        """Wait for the bindings under way, for a limited time; those that are not done by then are broken off."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+            await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # -- refusing ------------------------------------------------------------------------------------------------
 
-    def _refuse(self, pod: Pod, decision: Unschedulable) -> None:
+    def _refuse(self, pending: Pending, decision: Unschedulable) -> None:
+        pod, message = pending.pod, decision.message
         self._telemetry.decisions.labels("unschedulable").inc()
         for reason, nodes in decision.kept.reasons().items():
             self._telemetry.refusals.labels(reason).inc(nodes)
         self._world.queue.wait(pod.key.uid, decision.kept)
-        log.info("%s: %s", pod.key, decision.message)
-        self._spawn(self._explain(pod, decision.message))
+        log.info("%s: %s", pod.key, message)
+        if pending.telling != message and self._voice.refused(pod, message):
+            pending.telling = message
+            self._spawn(self._explain(pending, message))
 
-    async def _explain(self, pod: Pod, message: str) -> None:
-        answer = await self._voice.refused(pod, message)
-        if answer is not None:
-            on_pod_event(self._world, answer, gone=False)
+    async def _explain(self, pending: Pending, message: str) -> None:
+        """Tell a pod why it waits, until it is told or there is something else to tell."""
+        key, queue = pending.pod.key, self._world.queue
+        pauses = delays()
+        try:
+            while not await self._marked(pending.pod, message):
+                await asyncio.sleep(next(pauses))
+                if pending.telling != message or not queue.waits(key.uid):
+                    return
+        finally:
+            if pending.telling == message:
+                pending.telling = ""
+
+    async def _marked(self, pod: Pod, message: str) -> bool:
+        """Write the condition; False when it is to be tried again, with the pod as it is by then."""
+        try:
+            answer = await self._voice.mark(pod, message)
+        except (Conflict, Unanswered) as error:
+            log.info("%s: its condition could not be written yet: %s", pod.key, error)
+            return False
+        except KubeError as error:
+            log.info("%s: its condition can't be written: %s", pod.key, error)
+        else:
+            if answer is not None:
+                on_pod_event(self._world, answer, gone=False)
+        return True
 
     # -- carrying out --------------------------------------------------------------------------------------------
 

@@ -21,10 +21,15 @@ REST_LONGEST_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Pending:
-    """A pod in the queue. ``tries`` counts failures of the world since the last decision that was carried out."""
+    """A pod in the queue.
+
+    ``tries`` counts failures of the world since the last decision that was carried out; ``telling`` is the sentence
+    that is being written to it.
+    """
 
     pod: Pod
     tries: int = 0
+    telling: str = ""
 
 
 #: Priority descending, then age, then name.
@@ -100,6 +105,12 @@ class Queue:
             self._resting[uid] = now + pause
             self.changed.set()
 
+    def land(self, uid: str) -> None:
+        """Nobody carries its decision out any more: out of flight, and ready at once."""
+        if uid in self._in_flight:
+            self._in_flight.discard(uid)
+            self._push(uid)
+
     def hold(self, uid: str, until: float) -> None:
         """It is not to be decided before a time (unix seconds): it rests until then."""
         if uid in self._pods and uid not in self._in_flight:
@@ -116,6 +127,10 @@ class Queue:
         """Every waiting pod is decided again, so that what it was told last is true again."""
         for uid in self._waiting:
             self._push(uid)
+
+    def waits(self, uid: str) -> bool:
+        """Whether the pod fits nowhere, as far as its last decision knows."""
+        return uid in self._waiting and uid not in self._in_flight
 
     def next_rest(self) -> float | None:
         """When the next resting pod becomes ready (unix seconds); None when none rests."""

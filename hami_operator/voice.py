@@ -12,7 +12,6 @@ from hami_operator.core.model import Pod
 from hami_operator.kube.binder import Why
 from hami_operator.kube.client import Client
 from hami_operator.kube.conditions import mark_unscheduled
-from hami_operator.kube.errors import KubeError
 from hami_operator.kube.events import Occurrence, Recorder, Regarding
 from hami_operator.kube.lockbook import LockNews
 from hami_operator.world import Problem
@@ -30,7 +29,7 @@ UNSCHEDULABLE = "Unschedulable"
 
 
 class Voice:
-    """Tells. Nothing here waits but ``refused``, which writes the pod's condition when it has changed."""
+    """Tells. Nothing here waits but ``mark``, which writes the pod's condition."""
 
     def __init__(self, recorder: Recorder, client: Client) -> None:
         self._recorder = recorder
@@ -40,16 +39,20 @@ class Voice:
         """The pod fits; cards are reserved."""
         self._recorder.record(Occurrence(_pod(pod), FILTERING_SUCCEED, message))
 
-    async def refused(self, pod: Pod, message: str) -> dict[str, Any] | None:
-        """The pod fits nowhere. Returns the pod's object when its condition was written."""
+    def refused(self, pod: Pod, message: str) -> bool:
+        """The pod fits nowhere. Whether that is news: then ``mark`` is to write it as its condition."""
         if pod.unscheduled == (UNSCHEDULABLE, message):
-            return None
+            return False
         self._recorder.record(Occurrence(_pod(pod), FILTERING_FAILED, message, type="Warning"))
-        try:
-            return await mark_unscheduled(self._client, pod.key, message, pod.unscheduled)
-        except KubeError as error:
-            log.info("%s: its condition could not be written: %s", pod.key, error)
-            return None
+        return True
+
+    async def mark(self, pod: Pod, message: str) -> dict[str, Any] | None:
+        """Write the condition of a pod as it was seen last; its object, or None when it says so already.
+
+        Raises:
+            KubeError: Conflict when the pod has changed since.
+        """
+        return await mark_unscheduled(self._client, pod.key, message, pod.unscheduled, pod.resource_version)
 
     def bound(self, pod: Pod, node: str) -> None:
         """The pod is bound."""

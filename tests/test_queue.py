@@ -34,6 +34,25 @@ def test_a_pod_in_flight_is_not_taken_twice_even_when_it_is_seen_again() -> None
     assert taken(queue) == []
 
 
+def test_a_pod_that_nobody_carries_out_any_more_is_ready_again() -> None:
+    queue = filled(pod("a"), pod("b"))
+    assert taken(queue) == ["a", "b"]
+    queue.land("uid-a")
+    queue.land("uid-of-nobody")
+    assert taken(queue) == ["a"]
+
+
+def test_only_a_pod_that_fits_nowhere_waits() -> None:
+    queue = filled(pod("a"))
+    assert not queue.waits("uid-a")
+    taken(queue)
+    queue.wait("uid-a", "shape")
+    assert queue.waits("uid-a")
+    queue.wake()
+    taken(queue)
+    assert not queue.waits("uid-a"), "it is being decided"
+
+
 def test_a_waiting_pod_stays_until_something_wakes_it() -> None:
     queue = filled(pod("a"))
     taken(queue)

@@ -57,6 +57,21 @@ def on_pod_gone(world: World, key: PodKey) -> None:
         world.queue.wake()
 
 
+def on_pod_fenced(world: World, key: PodKey, obj: Mapping[str, Any] | None) -> None:
+    """No old Binding of this pod can land any more, and this is how it stands (None: it is gone).
+
+    What we reserved for it, when it was ours to bind, is settled by that.
+    """
+    freed = world.cluster.ledger.forget(key.uid).freed
+    world.queue.land(key.uid)
+    if obj is None:
+        on_pod_gone(world, key)
+    else:
+        on_pod_event(world, obj, gone=False)
+    if freed:
+        world.queue.wake()
+
+
 def _leave(world: World, uid: str) -> None:
     if uid in world.queue:
         world.queue.remove(uid)

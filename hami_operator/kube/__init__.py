@@ -29,7 +29,7 @@ What the rest of the program uses:
 ``fence.fence(client, PodKey) -> PodAbsent | PodUnbound(pod, deleting) | PodOnNode(pod, node)``
     For every pending pod of ours at start and as a new leader, before its first decision.
 
-``conditions.mark_unscheduled(client, PodKey, message, known) -> pod object | None``
+``conditions.mark_unscheduled(client, PodKey, message, known, version) -> pod object | None``
 
 ``events.Recorder(client, settings)``
     ``record(Occurrence)`` never waits; ``await run()`` in a task; ``await close()`` writes what is left.
