@@ -17,6 +17,7 @@ from . import paths
 from .backoff import until_answered
 from .client import Client, Json
 from .errors import NotFound, Refused, Unanswered
+from .writable import problem
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ async def fence(client: Client, key: PodKey, binding_version: str = "") -> Stand
     """Write a unique epoch to the pod and tell where it stands. Tries until there is a definite answer.
 
     ``binding_version`` is the resourceVersion the doubtful Binding carries, where it is known: a pod that refuses the
-    write is fenced all the same once its version is another one.
+    write is fenced all the same once its version is another one. A pod whose annotations leave no room for the epoch
+    needs no fence: the binder sends no Binding for such a pod, and one that was sent before they grew is stale.
 
     Raises:
         NotLeading: the lease was lost; the next leader fences.
@@ -82,6 +84,8 @@ async def _fence_once(client: Client, key: PodKey, binding_version: str) -> Stan
         return PodAbsent()
     except Refused as refused:
         found = await look(client, key)
+        if isinstance(found, PodUnbound) and problem(found.pod["metadata"].get("annotations") or {}, {}, ()):
+            return found
         if isinstance(found, PodUnbound) and found.pod["metadata"]["resourceVersion"] == (
             binding_version or found.pod["metadata"]["resourceVersion"]
         ):
