@@ -54,8 +54,8 @@ class Fault:
     """One kind of fault for requests whose method and path match; ``times`` None: for all.
 
     ``hit`` is set when the first request has met it; ``release()`` lets LATE, HOLD and HOLD_ANSWER requests go,
-    ``drop()`` cuts them instead; ``landed`` is set when the server has answered a LATE or HOLD_ANSWER one, with its
-    status in ``landed_status``.
+    ``drop()`` cuts them instead; ``landed`` is set when the server has answered one of these, with its status in
+    ``landed_status``.
     """
 
     kind: Kind
@@ -243,11 +243,10 @@ class FaultProxy:
             return _cut(request)
         if fault.kind is Kind.HOLD:
             await fault.released.wait()
-            return _cut(request) if fault.dropped else await self._pass_on(request, body)
+            return _cut(request) if fault.dropped else _landed(fault, await self._pass_on(request, body))
         answer = await self._forward(request, body)
         if fault.kind is Kind.HOLD_ANSWER:
-            fault.landed_status = answer.status
-            fault.landed.set()
+            _landed(fault, answer)
             await fault.released.wait()
             return _cut(request) if fault.dropped else answer
         if fault.kind is Kind.STATUS_AFTER:
@@ -256,8 +255,7 @@ class FaultProxy:
 
     async def _land(self, fault: Fault, request: web.Request, body: bytes) -> None:
         await fault.released.wait()
-        fault.landed_status = (await self._forward(request, body)).status
-        fault.landed.set()
+        _landed(fault, await self._forward(request, body))
 
     def _send(
         self, request: web.Request, body: bytes
@@ -296,6 +294,12 @@ class FaultProxy:
             if not await censor.passes(line):
                 return False
         return True
+
+
+def _landed(fault: Fault, answer: web.StreamResponse) -> web.StreamResponse:
+    fault.landed_status = answer.status
+    fault.landed.set()
+    return answer
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
