@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from hami_operator.core import fields
 from hami_operator.core.errors import ObjectError
@@ -16,11 +17,22 @@ from .errors import ScenarioError
 
 WORKLOADS = ("Job", "Deployment", "ReplicaSet", "StatefulSet")
 
+Result = TypeVar("Result")
+
 #: More pods than any scenario is meant to hold; a typing error is told, not simulated.
 MOST_PODS = 100_000
 
 
-def expand(entries: Sequence[Entry]) -> Iterator[Entry]:
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """An object, its uid and the uid of its controller; empty texts where it has none."""
+
+    entry: Entry
+    uid: str
+    owner: str
+
+
+def expand(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Every workload replaced by its pods ``name-0``, ``name-1``, ...; all other objects as they are.
 
     Pods of the input that a workload controls already are not asked for again, and a ReplicaSet of a Deployment that
@@ -29,31 +41,48 @@ def expand(entries: Sequence[Entry]) -> Iterator[Entry]:
     Raises:
         ScenarioError: a field of a workload is of the wrong type or out of range.
     """
-    present = _present(entries)
-    deployments = {_uid(entry) for entry in entries if entry.kind == "Deployment"} - {""}
-    for entry in entries:
-        if entry.kind not in WORKLOADS:
-            yield entry
-            continue
-        try:
-            if entry.kind != "ReplicaSet" or _owner(entry) not in deployments:
-                yield from [_pod(entry, number) for number in range(_wanted(entry) - present[_uid(entry)])]
-        except ObjectError as error:
-            raise ScenarioError([f"{entry}: {error}"]) from None
+    linked = [_told(entry, _link) for entry in entries]
+    present = _present(linked)
+    deployments = {item.uid for item in linked if item.entry.kind == "Deployment"} - {""}
+    for item in linked:
+        if item.entry.kind not in WORKLOADS:
+            yield item.entry
+        elif item.entry.kind != "ReplicaSet" or item.owner not in deployments:
+            yield from _told(item.entry, functools.partial(_pods, present=present[item.uid]))
 
 
-def _present(entries: Sequence[Entry]) -> Counter[str]:
+def _told(entry: Entry, read: Callable[[Entry], Result]) -> Result:
+    """What ``read`` makes of an object; its fault is told with the object's place."""
+    try:
+        return read(entry)
+    except ObjectError as error:
+        raise ScenarioError([f"{entry}: {error}"]) from None
+
+
+def _link(entry: Entry) -> _Linked:
+    metadata, owner = fields.mapping(entry.content, "metadata"), ""
+    for reference in fields.items(metadata, "ownerReferences", "metadata."):
+        if reference.get("controller") is True:
+            owner = fields.text(reference, "uid", "metadata.ownerReferences.")
+    return _Linked(entry, fields.text(metadata, "uid", "metadata."), owner)
+
+
+def _present(linked: Iterable[_Linked]) -> Counter[str]:
     """Pods that are not over, by the uid of the workload that controls them, directly or through a ReplicaSet."""
-    above = {_uid(entry): _owner(entry) for entry in entries if entry.kind == "ReplicaSet"}
+    above = {item.uid: item.owner for item in linked if item.entry.kind == "ReplicaSet"}
     present: Counter[str] = Counter()
-    for entry in entries:
-        owner = _owner(entry) if entry.kind == "Pod" else ""
-        phase = fields.mapping(entry.content, "status").get("phase")
-        if owner and phase not in ("Succeeded", "Failed"):
-            present[owner] += 1
-            present[above.get(owner, "")] += 1
+    for item in linked:
+        status = item.entry.content.get("status")
+        phase = status.get("phase") if isinstance(status, dict) else None
+        if item.entry.kind == "Pod" and item.owner and phase not in ("Succeeded", "Failed"):
+            present[item.owner] += 1
+            present[above.get(item.owner, "")] += 1
     del present[""]
     return present
+
+
+def _pods(entry: Entry, present: int) -> list[Entry]:
+    return [_pod(entry, number) for number in range(_wanted(entry) - present)]
 
 
 def _wanted(entry: Entry) -> int:
@@ -104,16 +133,3 @@ def _pod(entry: Entry, number: int) -> Entry:
         pod_spec["volumes"] = [*fields.items(pod_spec, "volumes", "spec.template.spec."), *volumes]
     content = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec}
     return replace(entry, kind="Pod", name=name, content=content)
-
-
-def _uid(entry: Entry) -> str:
-    return fields.text(fields.mapping(entry.content, "metadata"), "uid", "metadata.")
-
-
-def _owner(entry: Entry) -> str:
-    """The uid of the controller, or an empty text."""
-    metadata = fields.mapping(entry.content, "metadata")
-    for owner in fields.items(metadata, "ownerReferences", "metadata."):
-        if owner.get("controller") is True:
-            return fields.text(owner, "uid", "metadata.ownerReferences.")
-    return ""
