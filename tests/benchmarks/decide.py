@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 
+from hami_operator.core.model import Pod
 from hami_operator.core.schedule import Cluster, Placement, schedule
 
 from .harness import Bench, Row, alternate, seconds_per_call
@@ -15,20 +16,24 @@ CALLS = 300
 
 
 def warm(world: Cluster) -> Callable[[], float]:
-    """Seconds of a decision and its reservation, over pods of eight shapes that are all known."""
+    """Seconds of a decision over pods of eight shapes that are all known.
+
+    Each is reserved and undone again afterwards, untimed, so every decision finds nodes that have changed.
+    """
     pods = [pod(index, gpumem=3000 + index % 8 * 500) for index in range(64)]
     order = itertools.cycle(pods)
-    reserved: list[str] = []
+    decided: list[tuple[Pod, Placement]] = []
 
     def decide() -> None:
         one = next(order)
         decision = schedule(one, world, 0.0)
         assert isinstance(decision, Placement)
-        world.ledger.assume(one, decision.node, decision.allocation)
-        reserved.append(one.key.uid)
+        decided.append((one, decision))
 
     def undo() -> None:
-        world.ledger.forget(reserved.pop())
+        one, decision = decided.pop()
+        world.ledger.assume(one, decision.node, decision.allocation)
+        world.ledger.forget(one.key.uid)
 
     def measure() -> float:
         for _ in pods:
