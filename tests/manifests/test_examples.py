@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hami_operator.config import DevicesSection
 from tests.webhook.pods import judge
 from webhook.mutate import Patch, Refusal
 
@@ -15,20 +16,23 @@ from .conftest import MANIFESTS
 
 EXAMPLES = sorted((MANIFESTS / "examples").rglob("*.yaml"))
 
+#: Every family, those too that have to be named in the settings.
+PROFILES = DevicesSection(vnpus={}, iluvatars={}).profiles()
+
 
 def pods(obj: dict[str, Any]) -> dict[str, Any]:
     """The pod, or the pod that the workload makes."""
     return obj if obj["kind"] == "Pod" else obj["spec"]["template"]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_an_example_is_admitted_or_refused_as_its_comment_says(path):
     text = path.read_text()
     comment = " ".join(line[1:].strip() for line in text.splitlines() if line.startswith("#"))
     said = re.findall(r"\b(Admitted, with a warning|Admitted|Refused)\b", comment)
     assert len(said) == 1, "the comment says once what happens"
     for obj in yaml.safe_load_all(text):
-        verdict = judge(pods(obj))
+        verdict = judge(pods(obj), PROFILES)
         if said[0] == "Refused":
             assert isinstance(verdict, Refusal)
         else:
