@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hami_operator.config import DevicesSection
 from hami_operator.core import protocol
-from hami_operator.core.model import Device, DeviceRequest, Node
+from hami_operator.core.model import Device, DeviceRequest, Node, Share
 from hami_operator.core.objects import read_node
 from hami_operator.core.vendor import NOTHING, Amounts, Profile
 
@@ -46,6 +46,11 @@ class Family:
         return st.lists(self.devices, min_size=1, max_size=most).map(
             lambda drawn: [replace(card, uuid=f"{prefix}-{i}", index=i) for i, card in enumerate(drawn)]
         )
+
+    def weight(self, share: Share) -> Amounts:
+        """What a share counts as."""
+        cores = share.cores.bit_count() if self.profile.core_masks else share.cores
+        return Amounts(1, share.memory_mib, cores)
 
     def node(self, name: str, cards: Sequence[Device], annotations: Mapping[str, str] | None = None) -> Node:
         """A node that registers these cards in this order."""
@@ -106,10 +111,12 @@ FAMILIES: Mapping[str, Callable[[Profile], Family]] = {"NVIDIA": _nvidia}
 def under_test() -> list[Family]:
     """Every family there is; one without an entry fails."""
     from tests.vendors import sharing_families as sharing
+    from tests.vendors import topology_families as topology
 
-    known = {**FAMILIES, **sharing.FAMILIES}
+    known = {key: (make,) for key, make in {**FAMILIES, **sharing.FAMILIES}.items()}
+    makers = {**known, **topology.FAMILIES}
     profiles = DevicesSection(vnpus={}, iluvatars={}).profiles()
-    return [known[profile.key](profile) for profile in profiles if profile.key not in sharing.ALIKE]
+    return [make(profile) for profile in profiles if profile.key not in sharing.ALIKE for make in makers[profile.key]]
 
 
 def used_of(totals: Mapping[str, Amounts], card: Device) -> Amounts:
