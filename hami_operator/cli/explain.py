@@ -18,6 +18,7 @@ from rich.text import Text
 
 from hami_operator.config import ConfigError, load
 from hami_operator.core import protocol
+from hami_operator.core.advice import advise
 from hami_operator.core.errors import ObjectError
 from hami_operator.core.explain import CardAnswer, Explanation, NodeAnswer, explain
 from hami_operator.core.inventory import NodeDevices
@@ -67,11 +68,15 @@ def explain_pod(pod: str, *, cards: bool, output: str, kubeconfig: str | None, c
     if found.node_name or found.terminal:
         _tell_bound(console, live, found, output)
         return
-    explanation = explain(found, live.cluster, time.time())
+    now = time.time()
+    explanation = explain(found, live.cluster, now)
+    advice = advise(found, live.cluster, now)
     if output == "json":
-        click.echo(json.dumps(_as_json(found, explanation), indent=2))
+        click.echo(json.dumps({**_as_json(found, explanation), "advice": advice}, indent=2))
     else:
         _tell_waiting(console, found, explanation, cards=cards)
+        for sentence in advice:
+            console.print(Text(f"It {sentence}.", style="cyan"))
     sys.exit(0 if explanation.node else 1)
 
 

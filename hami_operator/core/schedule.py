@@ -78,6 +78,10 @@ class Cluster:
         """Ask every node anew at the next decision."""
         self._shapes.clear()
 
+    def demand_of(self, pod: Pod) -> Demand:
+        """What the pod asks of a node's cards, by the policies in force. Raises InvalidRequest."""
+        return read_demand(pod, self.profiles, card_policy=self.policies.card, node_policy=self.policies.node)
+
     def kept(self, pod: Pod) -> Kept:
         """The verdicts on pods that ask the same, as old as they may be; quotas are not looked at.
 
@@ -87,8 +91,7 @@ class Cluster:
         shape = shape_of(pod, self._keys, labels_matter=self.ledger.labels_matter)
         kept = self._shapes.pop(shape, None)
         if kept is None:
-            policies = self.policies
-            demand = read_demand(pod, self.profiles, card_policy=policies.card, node_policy=policies.node)
+            demand = self.demand_of(pod)
             kept = Kept(demand, certain=certain_charges(demand), claims=bool(pod.constraints.claims))
         return self._keep(shape, kept)
 
