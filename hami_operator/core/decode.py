@@ -28,7 +28,8 @@ def decode_pod(pod: Pod, profiles: Sequence[Profile]) -> Decoded:
     A pod that was annotated for another node than it runs on is not trusted: nothing is counted, and the problem says
     so. Problems are by family key.
     """
-    asked = [profile for profile in profiles if asks_for(pod, profile)]
+    names = {name for c in pod.containers for amounts in (c.limits, c.requests) for name in amounts}
+    asked = [profile for profile in profiles if profile.named_in(names) and asks_for(pod, profile)]
     if not asked:
         return Decoded()
     annotated = pod.annotations.get(protocol.POD_NODE, pod.node_name)

@@ -7,7 +7,7 @@ a plain family is a table of names. The engine (``allocate``) never asks which f
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -452,13 +452,17 @@ class Profile:
         """What the pod writes under ``tenant_keys``, empty texts where it writes nothing."""
         return tuple(pod.annotations.get(key, "") for key in self.tenant_keys or ())
 
+    def named_in(self, names: Iterable[str]) -> bool:
+        """Whether one of these resource names is the family's."""
+        return not self._managed.isdisjoint(names)
+
     def request(self, container: Container) -> DeviceRequest | None:
         """What the container asks of this family; None when it does not name the count resource.
 
         Raises:
             InvalidRequest: an amount is malformed or out of range.
         """
-        if self._managed.isdisjoint(container.limits) and self._managed.isdisjoint(container.requests):
+        if not (self.named_in(container.limits) or self.named_in(container.requests)):
             return None
         return self.request_of(self, container)
 
