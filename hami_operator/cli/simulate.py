@@ -24,7 +24,7 @@ from hami_operator.core.vendor import Profile
 from hami_operator.simulation.documents import Document, Json, read_documents, read_line
 from hami_operator.simulation.errors import ScenarioError
 from hami_operator.simulation.families import Families
-from hami_operator.simulation.quotas import NOT_ENFORCED
+from hami_operator.simulation.quotas import CHANGE_FORM, Change, changed, read_change
 from hami_operator.simulation.result import Result
 from hami_operator.simulation.run import Admission, Admit, Admitted, Denied, Simulation
 from hami_operator.simulation.scenario import read_scenario
@@ -51,23 +51,30 @@ def _moment(context: click.Context, option: click.Parameter, value: str | None) 
     return moment.timestamp()
 
 
+def _changes(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[Change, ...]:
+    try:
+        return tuple(read_change(value) for value in values)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from None
+
+
 @dataclass(slots=True)
 class _Run:
-    """What the command line chose, and what is told at the end."""
+    """What the command line chose, and the objects that were not used."""
 
     settings: config.Settings
     families: Families
     admission: Admission
     now: float
     lenient: bool
+    changes: tuple[Change, ...] = ()
     ignored: Counter[str] = field(default_factory=Counter)
-    quotas: int = 0
 
     def simulate(self, documents: Iterable[Document]) -> Result:
         """One scenario. Raises ScenarioError for bad input, which impossible worlds are unless lenient."""
         scenario = read_scenario(documents)
         self.ignored += scenario.ignored
-        self.quotas += len(scenario.quotas)
+        scenario.quotas = changed(scenario.quotas, self.changes)
         simulation = Simulation(scenario, self.settings, self.families, self.admission)
         if simulation.impossible and not self.lenient:
             raise ScenarioError(simulation.impossible)
@@ -76,12 +83,10 @@ class _Run:
         return simulation.run(self.now)
 
     def tell(self) -> None:
-        """One line each about objects that were not used, and about quotas."""
+        """One line about objects that were not used."""
         if self.ignored:
             counted = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ignored.items()))
             click.echo(f"not used: {counted}", err=True)
-        if self.quotas:
-            click.echo(f"note: {NOT_ENFORCED}", err=True)
 
 
 @click.command("simulate")
@@ -99,6 +104,14 @@ class _Run:
 @click.option(
     "--lenient", is_flag=True, help="Warn of impossible worlds and go on with the operator's quarantine rules."
 )
+@click.option(
+    "--set-quota",
+    "changes",
+    multiple=True,
+    callback=_changes,
+    metavar=CHANGE_FORM,
+    help="What if hard were this? May be given several times.",
+)
 def simulate(
     files: Sequence[str],
     config_file: Path | None,
@@ -106,6 +119,7 @@ def simulate(
     output: str | None,
     batch: bool,  # noqa: FBT001 - a command line flag
     lenient: bool,  # noqa: FBT001 - a command line flag
+    changes: tuple[Change, ...],
 ) -> None:
     """Say which node and cards pods would get, or why none: from files alone, by the code that decides live.
 
@@ -122,13 +136,14 @@ def simulate(
     Examples:
       kubectl get nodes,pods -A -o yaml | hami-operator simulate - new-pod.yaml
       hami-operator simulate --now 2025-10-09T08:53:20Z --output json world.yaml
+      hami-operator simulate --set-quota team-a/team-a:limits.nvidia.com/gpumem=80000 world.yaml
       hami-operator simulate --batch --output json < scenarios.jsonl
     """
     if batch and output not in (None, "json"):
         raise click.UsageError(f"--batch writes json, one result per line; --output {output} is for single scenarios")
     try:
         settings = config.load(config_file)
-        run = _Run(settings, Families(settings.devices), admission(settings), now, lenient)
+        run = _Run(settings, Families(settings.devices), admission(settings), now, lenient, changes)
         status = _batch(run, files) if batch else _single(run, files, output or "table")
     except (ScenarioError, config.ConfigError) as error:
         for problem in error.problems if isinstance(error, ScenarioError) else (error,):

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import fields
-from .errors import ObjectError
 from .fields import Object
 from .model import Traits
 from .quantity import BINARY_SUFFIXES, Quantity, parse_quantity
@@ -255,6 +254,4 @@ def with_hard(obj: Object, key: str, amount: str) -> Object:
     """The object with another ``hard`` for one key. Raises ObjectError when ``spec.hard`` is no mapping."""
     spec = fields.mapping(obj, "spec")
     hard = fields.mapping(spec, "hard", "spec.")
-    if not key.startswith(PREFIX):
-        raise ObjectError("spec.hard", key, f"a key that begins with {PREFIX}")
     return {**obj, "spec": {**spec, "hard": {**hard, key: amount}}}

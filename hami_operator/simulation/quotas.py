@@ -1,63 +1,103 @@
-"""Quota objects with what their namespace uses, derived from the ledger. Shown only: nothing is refused by them yet."""
+"""Quota objects of a scenario: put in force as live, shown with what is used of them, changed on request."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hami_operator.core import fields
-from hami_operator.core.ledger import Ledger
-from hami_operator.core.vendor import NOTHING, Profile, added
+from hami_operator.core.errors import ObjectError
+from hami_operator.core.quota import OWN_KIND, PREFIX, Quota, read_quota, with_hard
+from hami_operator.core.quotabook import allowances
+from hami_operator.core.schedule import Cluster
 
 from .entries import Entry
+from .errors import ScenarioError
 
-NOT_ENFORCED = "quotas are shown with what is used of them, and not enforced yet"
+_CHANGE = re.compile(rf"([^/:]+)/([^/:]+):({re.escape(PREFIX)}[^=]+)=(.+)")
+CHANGE_FORM = f"NAMESPACE/NAME:{PREFIX}RESOURCE=AMOUNT"
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """A quota object: ``hard`` by key, as it was written."""
+class Change:
+    """Another ``hard`` for one key of one object."""
 
-    entry: Entry
-    hard: Mapping[str, str]
-
-
-def read_quota(entry: Entry) -> Quota:
-    """Raises ObjectError when ``spec.hard`` is no mapping of quantities."""
-    return Quota(entry, fields.amounts(fields.mapping(entry.content, "spec"), "hard", "spec."))
+    namespace: str
+    name: str
+    key: str
+    amount: str
 
 
-def quota_rows(quotas: Iterable[Quota], profiles: Sequence[Profile], ledger: Ledger) -> list[dict[str, Any]]:
-    """One row per object: ``hard`` as given, ``used`` for the keys that a family in force owns (in the key's unit)."""
-    rows = []
-    for quota in sorted(quotas, key=lambda quota: (quota.entry.kind, quota.entry.namespace, quota.entry.name)):
-        entry, used = quota.entry, _used(quota.entry.namespace, profiles, ledger)
-        rows.append(
-            {
-                "kind": entry.kind,
-                "namespace": entry.namespace,
-                "name": entry.name,
-                "hard": dict(quota.hard),
-                "used": {key: str(used[key]) for key in quota.hard if key in used},
-            }
-        )
-    return rows
+def read_change(text: str) -> Change:
+    """A change as the command line gives it. Raises ValueError with a sentence."""
+    match = _CHANGE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not {CHANGE_FORM}, such as team-a/team-a:limits.nvidia.com/gpumem=80000")
+    return Change(*match.groups())
 
 
-def _used(namespace: str, profiles: Sequence[Profile], ledger: Ledger) -> dict[str, int]:
-    """What the live pods of a namespace hold, by quota key."""
-    used: dict[str, int] = {}
-    for profile in profiles:
-        total = NOTHING
-        for record in ledger.records():
-            if record.key.namespace == namespace:
-                for amounts in record.held.get(profile.key, {}).values():
-                    total = added(total, amounts)
-        names = profile.names
-        used[f"limits.{names.count}"] = total.slots
-        if names.memory:
-            used[f"limits.{names.memory}"] = total.memory_mib // profile.memory_unit_mib
-        if names.cores:
-            used[f"limits.{names.cores}"] = total.cores
-    return used
+def changed(entries: Sequence[Entry], changes: Iterable[Change]) -> list[Entry]:
+    """The objects with these changes; of two kinds with one name ours is meant.
+
+    Raises:
+        ScenarioError: there is no object of that name.
+    """
+    found = list(entries)
+    for change in changes:
+        named = [i for i, entry in enumerate(found) if (entry.namespace, entry.name) == (change.namespace, change.name)]
+        if not named:
+            known = ", ".join(sorted(f"{entry.namespace}/{entry.name}" for entry in found)) or "none"
+            raise ScenarioError(
+                [f"--set-quota: there is no quota {change.namespace}/{change.name}; there are: {known}"]
+            )
+        place = max(named, key=lambda i: found[i].kind == OWN_KIND)
+        entry = found[place]
+        try:
+            found[place] = replace(entry, content=with_hard(entry.content, change.key, change.amount))
+        except ObjectError as error:
+            raise ScenarioError([f"{entry}: {error}"]) from None
+    return found
+
+
+def put_quotas(entries: Iterable[Entry], cluster: Cluster) -> list[str]:
+    """Put the objects in force; returns a sentence per thing that is wrong with one.
+
+    Raises:
+        ScenarioError: a field has the wrong type.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+    for entry in entries:
+        try:
+            quota = read_quota(entry.content, entry.kind, cluster.quotas.keys)
+        except ObjectError as error:
+            problems.append(f"{entry}: {error}")
+            continue
+        cluster.quotas.put(quota)
+        warnings += (f"{entry}: {reason}: {text}" for reason, text in quota.problems)
+    if problems:
+        raise ScenarioError(problems)
+    return warnings
+
+
+def quota_rows(cluster: Cluster) -> list[dict[str, Any]]:
+    """One row per object: ``hard`` in each key's unit (as written where that means nothing), ``used`` where a family
+    in force owns the key."""
+    quotas = (quota for namespace in cluster.quotas.namespaces() for quota in cluster.quotas.of(namespace))
+    return [
+        _row(quota, cluster)
+        for quota in sorted(quotas, key=lambda quota: (quota.id.kind, quota.id.namespace, quota.id.name))
+    ]
+
+
+def _row(quota: Quota, cluster: Cluster) -> dict[str, Any]:
+    hard = {limit.key.text: limit.key.shown(limit.hard) for limit in quota.limits if not limit.problem}
+    found = allowances(quota, cluster.ledger.space(quota.id.namespace).pods.values())
+    return {
+        "kind": quota.id.kind,
+        "namespace": quota.id.namespace,
+        "name": quota.id.name,
+        "hard": {**quota.hard_texts, **hard},
+        "used": {allowance.key.text: allowance.key.shown(allowance.used) for allowance in found},
+    }

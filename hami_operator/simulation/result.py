@@ -25,7 +25,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a simulation found. ``complete``: every candidate of ours was placed; ``warnings`` come from admission."""
+    """What a simulation found. ``complete``: every candidate of ours was placed.
+
+    ``warnings`` come from admission and from quotas.
+    """
 
     content: Row
     complete: bool

@@ -20,7 +20,7 @@ from .checker import annotation_sentence, check_cards, check_pods
 from .documents import Json
 from .families import Families
 from .patch import apply_patch
-from .quotas import quota_rows
+from .quotas import put_quotas, quota_rows
 from .result import API_VERSION, KIND, Result, Row, admission_row, device_rows, placement_row, pod_row, refusal_row
 from .scenario import Candidate, Scenario
 
@@ -54,7 +54,7 @@ class Simulation:
     operator's own quarantine rules. ``run`` is called once.
 
     Raises:
-        ScenarioError: the device configuration of the scenario can't be used.
+        ScenarioError: the device configuration of the scenario can't be used, or a quota has a field of a wrong type.
     """
 
     def __init__(self, scenario: Scenario, settings: Settings, families: Families, admission: Admission) -> None:
@@ -70,6 +70,7 @@ class Simulation:
             ledger=Ledger(self._profiles),
             around=_surroundings(settings, scenario),
         )
+        self._warnings = put_quotas(scenario.quotas, self._cluster)
         self._fill()
 
     def _fill(self) -> None:
@@ -92,20 +93,19 @@ class Simulation:
             self._scenario.candidates,
             key=lambda item: (-item.priority, now if item.created is None else item.created),
         )
-        warnings: list[str] = []
-        rows = [self._take(candidate, now, warnings) for candidate in queue]
+        rows = [self._take(candidate, now) for candidate in queue]
         cluster = self._cluster
         content = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "pods": rows,
-            "quotas": quota_rows(self._scenario.quotas, self._profiles, cluster.ledger),
+            "quotas": quota_rows(cluster),
             "devices": device_rows(cluster.inventory, cluster.ledger, self._profiles),
         }
         complete = all(row["outcome"] in ("placed", "ignored") for row in rows)
-        return Result(content, complete, tuple(warnings))
+        return Result(content, complete, tuple(self._warnings))
 
-    def _take(self, candidate: Candidate, now: float, warnings: list[str]) -> Row:
+    def _take(self, candidate: Candidate, now: float) -> Row:
         pod, namespaces = candidate.pod, self._scenario.namespaces
         content = candidate.entry.content
         verdict = self._admit(content, namespaces.get(pod.key.namespace, {}))
@@ -115,7 +115,7 @@ class Simulation:
         if verdict is not None:
             pod = read_pod(apply_patch(content, verdict.operations))
             admission = admission_row(pod.scheduler_name, verdict.operations)
-            warnings += (f"{candidate.entry}: {warning}" for warning in verdict.warnings)
+            self._warnings += (f"{candidate.entry}: {warning}" for warning in verdict.warnings)
         if pod.scheduler_name != self._settings.scheduler_name:
             return pod_row(pod, "ignored", _not_ours(pod, asked=verdict is not None)) | admission
         if pod.deleting:

@@ -15,7 +15,6 @@ from hami_operator.core.objects import read_node, read_pod, read_terms
 from .documents import Document, Json
 from .entries import Entry, read_entries
 from .errors import ScenarioError
-from .quotas import Quota, read_quota
 from .workloads import expand
 
 DEVICE_CONFIG = "device-config.yaml"
@@ -55,7 +54,7 @@ class Scenario:
     pods: list[WorldPod] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     namespaces: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    quotas: list[Quota] = field(default_factory=list)
+    quotas: list[Entry] = field(default_factory=list)
     claims: dict[tuple[str, str], Claim] = field(default_factory=dict)
     device_configs: list[Entry] = field(default_factory=list)
     priorities: dict[str, int] = field(default_factory=lambda: {NO_CLASS: 0, **SYSTEM_PRIORITIES})
@@ -124,7 +123,7 @@ def _add(scenario: Scenario, entry: Entry) -> None:
         metadata = fields.mapping(content, "metadata")
         scenario.namespaces[entry.name] = fields.text_map(metadata, "labels", "metadata.")
     elif entry.kind in ("ResourceQuota", "ExtendedResourceQuota"):
-        scenario.quotas.append(read_quota(entry))
+        scenario.quotas.append(entry)
     elif entry.kind == "PriorityClass":
         _add_priority(scenario, entry)
     elif entry.kind == "PersistentVolume":

@@ -93,7 +93,7 @@ def _quotas(rows: Sequence[Row]) -> RenderableType:
         for key, hard in row["hard"].items():
             table.add_row(name, key, row["used"].get(key, "-"), hard)
             name = ""
-    return _section("Quotas (shown, not enforced yet)", table)
+    return _section("Quotas", table)
 
 
 # -- cards -------------------------------------------------------------------------------------------------------
