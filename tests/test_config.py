@@ -14,7 +14,7 @@ def test_without_file_and_environment_the_defaults_hold() -> None:
     settings = load()
     assert settings.scheduler_name == "hami-scheduler"
     assert (settings.policies.values().node, settings.policies.values().card) == ("binpack", "spread")
-    assert [profile.key for profile in settings.devices.profiles()] == ["NVIDIA"]
+    assert settings.devices.profiles()[0].key == "NVIDIA"
 
 
 def test_a_file_is_read_in_camel_case(tmp_path: Path) -> None:
@@ -87,4 +87,6 @@ def test_the_devices_section_reads_the_layout_of_hamis_own_file() -> None:
 
 
 def test_a_vendor_set_to_null_is_not_in_force() -> None:
-    assert DevicesSection(nvidia=None).profiles() == ()
+    keys = [profile.key for profile in DevicesSection(nvidia=None).profiles()]
+    assert "NVIDIA" not in keys
+    assert DevicesSection(**dict.fromkeys(DevicesSection.model_fields)).profiles() == ()

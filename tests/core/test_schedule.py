@@ -265,7 +265,7 @@ class Twice:
         return world
 
     def place(self, uid: str, wanted: dict[str, Any]) -> None:
-        policy = {protocol.NODE_POLICY: wanted["policy"]} if "policy" in wanted else {}
+        policy = {protocol.NODE_POLICY: wanted["policy"]} if wanted.get("policy") else {}
         metadata = {"uid": uid, "labels": wanted.get("labels"), "annotations": policy}
         spec = {"overhead": wanted.get("overhead"), "nodeSelector": wanted.get("selector")}
         asked = read_pod(pod_object(uid, container(**wanted["short"]), metadata=metadata, **spec))
