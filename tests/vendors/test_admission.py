@@ -1,0 +1,81 @@
+"""What admission owes every family: amounts that agree, a second call that changes nothing, sentences for bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonpatch
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hami_operator.config import DevicesSection
+from hami_operator.core.objects import read_pod
+from hami_operator.core.vendor import Profile
+from tests.vendors.families import Family, under_test
+from tests.webhook.pods import SETTINGS
+from webhook.mutate import Patch, Refusal, mutate_pod
+
+EVERY = DevicesSection(vnpus={}, iluvatars={}).profiles()
+
+every_family = pytest.mark.parametrize("family", under_test(), ids=str)
+every_profile = pytest.mark.parametrize("profile", EVERY, ids=lambda profile: profile.key)
+
+
+def pod_object(limits: dict[str, Any], annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    texts = {name: str(value) for name, value in limits.items()}
+    container = {"name": "main", "resources": {"limits": texts, "requests": dict(texts)}}
+    return {
+        "metadata": {"name": "p", "namespace": "default", "annotations": annotations or {}},
+        "spec": {"containers": [container]},
+    }
+
+
+def applied(obj: dict[str, Any], patch: Patch) -> dict[str, Any]:
+    changed: dict[str, Any] = jsonpatch.apply_patch(obj, [dict(operation) for operation in patch.operations])
+    return changed
+
+
+@every_family
+@given(data=st.data())
+def test_what_is_admitted_is_admitted_once_and_for_all(family: Family, data: st.DataObject) -> None:
+    """With every family in force: none minds what another wrote."""
+    obj = pod_object(data.draw(family.amounts))
+    verdict = mutate_pod(obj, EVERY, SETTINGS)
+    if isinstance(verdict, Refusal):
+        assert "container 'main'" in verdict.message
+        assert any(name in verdict.message for name in family.profile.names.all())
+        return
+    after = applied(obj, verdict)
+    again = mutate_pod(after, EVERY, SETTINGS)
+    assert isinstance(again, Patch)
+    assert again.operations == ()
+    pod = read_pod(after)
+    assert pod.scheduler_name == SETTINGS.scheduler_name
+    (main,) = pod.containers
+    assert main.limits == main.requests, "the API server wants extended resources equal"
+    assert [profile.key for profile in EVERY if profile.request(main) is not None] == [family.profile.key]
+
+
+@every_profile
+@pytest.mark.parametrize("value", ["-1", "many", "9" * 40, "1e99", "1.5m"])
+def test_an_amount_that_is_none_is_refused_with_its_container_name_and_value(profile: Profile, value: str) -> None:
+    for name in profile.names.all():
+        verdict = mutate_pod(pod_object({profile.names.count: 1, name: value}), [profile], SETTINGS)
+        assert isinstance(verdict, Refusal), (name, verdict)
+        for part in ("container 'main'", name, "allowed"):
+            assert part in verdict.message
+        assert value in verdict.message
+
+
+@every_profile
+def test_users_bring_none_of_the_keys_that_only_the_scheduler_writes(profile: Profile) -> None:
+    keys = [*profile.written_keys, *(f"{prefix}0" for prefix in profile.extra_prefixes)]
+    patch = mutate_pod(pod_object({"cpu": 1}, dict.fromkeys(keys, "x")), [profile], SETTINGS)
+    assert isinstance(patch, Patch)
+    assert applied(pod_object({"cpu": 1}, dict.fromkeys(keys, "x")), patch)["metadata"]["annotations"] == {}
+
+
+@every_profile
+def test_a_pod_that_names_nothing_of_the_family_is_left_as_it_is(profile: Profile) -> None:
+    assert mutate_pod(pod_object({"cpu": 1, "example.com/gpu": 1}), [profile], SETTINGS) == Patch()
