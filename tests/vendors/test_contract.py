@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hami_operator.core import protocol
@@ -21,10 +21,20 @@ from hami_operator.core.vendor import NOTHING, Amounts, added
 from tests.builders import NOW, cluster, pod_object
 from tests.vendors.families import Family, under_test, used_of
 
-every_family = pytest.mark.parametrize("family", under_test(), ids=str)
-every_family_of_single_cards = pytest.mark.parametrize(
-    "family", [family for family in under_test() if family.together is None], ids=str
-)
+#: There are many families: each gets a share of the examples that a test of its own would have.
+EXAMPLES = max(settings().max_examples // 4, 10)
+
+
+def _over(families: Sequence[Family]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def over(test: Callable[..., None]) -> Callable[..., None]:
+        drawn = settings(max_examples=EXAMPLES)(test) if hasattr(test, "hypothesis") else test
+        return pytest.mark.parametrize("family", families, ids=str)(drawn)
+
+    return over
+
+
+every_family = _over(under_test())
+every_family_of_single_cards = _over([family for family in under_test() if family.together is None])
 
 INIT, SIDECAR, APP = "init", "sidecar", "app"
 
