@@ -19,6 +19,7 @@ import kopf
 
 from hami_operator.config import DevicesSection, Settings
 from hami_operator.core.model import PodKey
+from hami_operator.endpoints import endpoints, remember
 from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
 from hami_operator.handlers.pods import on_pod_event, on_pod_fenced
@@ -30,14 +31,15 @@ from hami_operator.kube.client import Client, server_version
 from hami_operator.kube.events import Recorder
 from hami_operator.kube.fence import PodAbsent, fence
 from hami_operator.kube.leases import Elector, LeaseSettings
-from hami_operator.kube.lockbook import LockSettings
+from hami_operator.kube.lockbook import LockNews, LockSettings
 from hami_operator.kube.nodelock import NodeLocks
 from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
 from hami_operator.live import empty_cluster
 from hami_operator.loop import DRAIN_SECONDS, Loop
 from hami_operator.queue import Queue
 from hami_operator.reload import DeviceConfig
-from hami_operator.serving import debug, health
+from hami_operator.serving import server
+from hami_operator.serving.history import History
 from hami_operator.telemetry import Telemetry
 from hami_operator.voice import Voice
 from hami_operator.world import Problem, World
@@ -81,6 +83,7 @@ class App:
     elector: Elector
     sensors: dict[str, Reflector]
     device_config: DeviceConfig | None
+    history: History
 
     def missing(self) -> list[str]:
         """What must be known before anything is decided and is not known yet."""
@@ -152,6 +155,7 @@ class App:
         """What to do after a resync: say what it had to put right, check ourselves, free locks nobody holds."""
 
         def report(mended: Mended) -> None:
+            self.history.heard(resource, self.world.now())
             names = (*mended.missed, *mended.ghosts)
             if names:
                 self.telemetry.resync_mended.labels(resource).inc(len(names))
@@ -173,13 +177,6 @@ class App:
                 await self.locks.sweep()
                 self.world.queue.wake_all()
 
-    async def count_queue(self) -> None:
-        """Keep the queue's gauge."""
-        while True:
-            for state, count in self.world.queue.counts().items():
-                self.telemetry.queue.labels(state).set(count)
-            await asyncio.sleep(1)
-
 
 def build(settings: Settings, access: Access, client: Client, telemetry: Telemetry) -> App:
     """Put the parts together; nothing starts yet."""
@@ -199,24 +196,30 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
     recorder = Recorder(client)
     guarded = client.guarded(lambda: elector.is_leader)
     voice = Voice(recorder, guarded)
-    locks = NodeLocks(guarded, LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds), voice.lock)
+
+    def lock_news(news: LockNews) -> None:
+        telemetry.lock(news)
+        voice.lock(news)
+
+    locks = NodeLocks(guarded, LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds), lock_news)
     world.report = voice.problem
     world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
     world.pod_ended = locks.pod_ended
-    sensors = {name: _sensor(client, name, world, settings.resync_seconds) for name in SENSORS}
+    history = History()
+    sensors = {name: _sensor(client, name, world, history, settings.resync_seconds) for name in SENSORS}
     path = settings.device_config_file
     config = DeviceConfig(path, settings.devices) if path is not None else None
-    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, sensors, config)
+    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, sensors, config, history)
 
 
-def _sensor(client: Client, name: str, world: World, resync_s: float) -> Reflector:
+def _sensor(client: Client, name: str, world: World, history: History, resync_s: float) -> Reflector:
     path, handler = SENSORS[name]
-    return Reflector(
-        client,
-        path,
-        lambda kind, obj: handler(world, obj, gone=kind == DELETED),
-        ReflectorSettings(resync_s=resync_s),
-    )
+
+    def take(kind: str, obj: Mapping[str, Any]) -> None:
+        handler(world, obj, gone=kind == DELETED)
+        remember(history, world, name, obj, gone=kind == DELETED)
+
+    return Reflector(client, path, take, ReflectorSettings(resync_s=resync_s))
 
 
 async def run(settings: Settings, kubeconfig: str | None) -> None:
@@ -231,9 +234,7 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
     access = await load_access(kubeconfig)
     async with Client(access, observe=telemetry.exchange) as client:
         app = build(settings, access, client, telemetry)
-        server = health.application(telemetry.registry, app.missing, app.remarks)
-        server.add_routes(debug.routes(lambda: app.world.cluster.ledger))
-        runner = await health.serve(server, settings.serving.host, settings.serving.port)
+        listening = await server.serve(endpoints(app), settings.serving.host, settings.serving.port)
         try:
             await asyncio.gather(*(sensor.fill() for sensor in app.sensors.values()))
             async with _watching(app, stop), _beside(app):
@@ -241,7 +242,7 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
         finally:
             await app.locks.close()
             await app.recorder.close()
-            await runner.cleanup()
+            await listening.cleanup()
 
 
 async def _until_stopped(app: App, stop: asyncio.Event) -> None:
@@ -275,7 +276,6 @@ def _beside(app: App) -> contextlib.AbstractAsyncContextManager[None]:
         app.recorder.run(),
         *(sensor.keep_in_step(app.mended(name)) for name, sensor in app.sensors.items()),
         app.tend(),
-        app.count_queue(),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -127,6 +127,28 @@ class ServingSection(_Section):
     port: int = Field(9395, ge=0, le=65535)
 
 
+#: As YAML reads ``2.10``: a number, which has lost its zero.
+_GENERATIONS = {"2.1": "2.10"}
+
+
+class MetricsSection(_Section):
+    """HAMi's metrics: the generations of names that are exported.
+
+    ``legacy_labels``: 2.7's labels whose values change with every allocation, too, each of which begins a new series.
+    """
+
+    generations: tuple[Literal["2.7", "2.10"], ...] = ("2.10",)
+    legacy_labels: bool = False
+
+    @field_validator("generations", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            return value
+        texts = [str(item) if isinstance(item, int | float) else item for item in value]
+        return [_GENERATIONS.get(text, text) if isinstance(text, str) else text for text in texts]
+
+
 class ReserveSection(_Section):
     """What is left free on every node for pods of other schedulers."""
 
@@ -158,6 +180,7 @@ class Settings(BaseSettings):
     node_lock: NodeLockSection = NodeLockSection()
     leader: LeaderSection = LeaderSection()
     serving: ServingSection = ServingSection()
+    metrics: MetricsSection = MetricsSection()
     reserve: ReserveSection = ReserveSection()
     resync_seconds: float = Field(300, gt=0)
     adopt: bool = False

@@ -13,8 +13,10 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from hami_operator import decisionlog
 from hami_operator.core.model import Pod
 from hami_operator.core.schedule import Placement, Unschedulable, binding_annotations, binding_labels, schedule
+from hami_operator.diary import Decided
 from hami_operator.handlers.allocations import retry_due
 from hami_operator.handlers.pods import on_pod_event
 from hami_operator.kube.backoff import delays
@@ -63,6 +65,7 @@ class Loop:
         begin = time.perf_counter()
         decision = schedule(pod, world.cluster, world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
+        message = self._note(pod, decision)
         if isinstance(decision, Unschedulable):
             self._refuse(pending, decision)
             return
@@ -70,13 +73,22 @@ class Loop:
         self._telemetry.decisions.labels("placed").inc()
         world.cluster.ledger.assume(pod, decision.node, decision.allocation)
         world.queue.placed(pod.key.uid)
-        self._voice.placed(pod, decision.message)
-        log.info("%s: %s", pod.key, decision.message)
+        self._voice.placed(pod, message)
         # 4. Carry it out beside the next decisions.
         order = self._order(pod, decision)
         if order.locks:
             world.cluster.set_busy(decision.node, locked=True)
         self._spawn(self._carry_out(pod, order))
+
+    def _note(self, pod: Pod, decision: Placement | Unschedulable) -> str:
+        """Remember and log the decision; returns its sentence."""
+        cluster, diary, now = self._world.cluster, self._world.diary, self._world.now()
+        message, uid = decision.message, pod.key.uid
+        node, fitting = (decision.node, decision.kept.fitting) if isinstance(decision, Placement) else ("", 0)
+        reasons = {reason.value: nodes for reason, nodes in decision.kept.reasons().items()}
+        diary.note(uid, Decided(now, node, message, fitting, len(cluster.inventory), reasons, diary.tries(uid) + 1))
+        decisionlog.tell(pod, decision, message, cluster, now)
+        return message
 
     async def drain(self, seconds: float) -> None:
         """Wait for the bindings under way, for a limited time; those that are not done by then are broken off."""
@@ -94,7 +106,6 @@ class Loop:
         for reason, nodes in decision.kept.reasons().items():
             self._telemetry.refusals.labels(reason).inc(nodes)
         self._world.queue.wait(pod.key.uid, decision.kept)
-        log.info("%s: %s", pod.key, message)
         if pending.telling != message and self._voice.refused(pod, message):
             pending.telling = message
             self._spawn(self._explain(pending, message))

@@ -32,6 +32,18 @@ class Pending:
     telling: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a pod stands in the queue, to be shown.
+
+    ``state`` is ready, waiting, resting or in_flight; ``until`` is when one that rests is ready again (unix seconds).
+    """
+
+    pod: Pod
+    state: str
+    until: float | None = None
+
+
 #: Priority descending, then age, then name.
 _Rank = tuple[int, float, str, str]
 
@@ -139,6 +151,17 @@ class Queue:
     def pods(self) -> list[Pod]:
         """All pods in the queue, as they were seen last."""
         return [pending.pod for pending in self._pods.values()]
+
+    def standing(self, uid: str) -> Standing | None:
+        """How the pod stands; None when it is not in the queue."""
+        pending = self._pods.get(uid)
+        if pending is None:
+            return None
+        if uid in self._in_flight:
+            return Standing(pending.pod, "in_flight")
+        if uid in self._resting:
+            return Standing(pending.pod, "resting", until=self._resting[uid])
+        return Standing(pending.pod, "waiting" if uid in self._waiting else "ready")
 
     def __len__(self) -> int:
         return len(self._pods)

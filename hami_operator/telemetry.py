@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from hami_operator.kube.client import Exchange
+from hami_operator.kube.lockbook import LockNews
 
 _FAST = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _SLOW = (0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -29,7 +30,12 @@ class Telemetry:
             buckets=_SLOW,
             registry=self.registry,
         )
-        self.queue = Gauge("hami_operator_queue_pods", "Pending pods by state.", ["state"], registry=self.registry)
+        self.lock_waits = Counter(
+            "hami_operator_node_lock_waits", "Pods that had to wait for a node lock.", registry=self.registry
+        )
+        self.locks_forced = Counter(
+            "hami_operator_node_locks_forced", "Node locks taken over by force.", registry=self.registry
+        )
         self.requests = Counter(
             "hami_operator_api_requests",
             "Requests to the API server; status 0 is no answer.",
@@ -47,11 +53,16 @@ class Telemetry:
             "Totals of the ledger that differ from a recount; anything but 0 is a bug.",
             registry=self.registry,
         )
+        ProcessCollector(registry=self.registry)
         self._leading = Gauge("hami_operator_leading", "1 while this replica decides.", registry=self.registry)
 
     def exchange(self, exchange: Exchange) -> None:
         """Count a request to the API server."""
         self.requests.labels(exchange.method, exchange.resource, str(exchange.status)).inc()
+
+    def lock(self, news: LockNews) -> None:
+        """Count a wait for a node lock, or one that was taken by force."""
+        (self.locks_forced if news.forced else self.lock_waits).inc()
 
     def leading(self, leads: bool) -> None:  # noqa: FBT001 - the callback of the election
         """Keep the gauge of leadership."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from hami_operator.core.model import Node, PodKey, SelectorTerm
 from hami_operator.core.schedule import Cluster
+from hami_operator.diary import Diary
 from hami_operator.queue import Queue
 
 
@@ -54,6 +55,7 @@ class World:
     of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more;
     ``busy`` tells whether a node's lock is held or waited for. Nothing is decided while ``may_decide`` is not set.
     ``adopt``: decisions of a HAMi scheduler that are not bound yet are honoured for a while.
+    ``diary`` remembers the last decision about each pod, to be shown.
     """
 
     scheduler_name: str
@@ -69,3 +71,4 @@ class World:
     may_decide: asyncio.Event = field(default_factory=_open)
     volumes: Volumes = field(default_factory=Volumes)
     adopt: bool = False
+    diary: Diary = field(default_factory=Diary)

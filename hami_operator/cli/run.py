@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from pathlib import Path
 
@@ -13,14 +12,15 @@ import uvloop
 from hami_operator.config import ConfigError, Settings, load
 from hami_operator.kube.errors import KubeError
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+from .logs import FORMATTERS, set_up
 
 
 @click.command()
 @click.option("--kubeconfig", type=click.Path(dir_okay=False), help="A kubeconfig; inside a cluster none is needed.")
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="Settings, a YAML file.")
-@click.option("-v", "--verbose", count=True, help="Say more; twice: also what Kopf and aiohttp do.")
-def run(kubeconfig: str | None, config: Path | None, verbose: int) -> None:
+@click.option("-v", "--verbose", count=True, help="Say what each node answers; -vv: each card; -vvv: libraries too.")
+@click.option("--log-format", type=click.Choice(sorted(FORMATTERS)), default="text", show_default=True)
+def run(kubeconfig: str | None, config: Path | None, verbose: int, log_format: str) -> None:
     """Watch pods and nodes, decide, and bind.
 
     \b
@@ -31,7 +31,7 @@ def run(kubeconfig: str | None, config: Path | None, verbose: int) -> None:
         settings = load(config)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    _set_up_logging(verbose)
+    set_up(verbose, log_format)
     sys.exit(_run(settings, kubeconfig))
 
 
@@ -47,11 +47,3 @@ def _run(settings: Settings, kubeconfig: str | None) -> int:
             click.echo(f"Error: {error}", err=True)
         status = 1
     return status
-
-
-def _set_up_logging(verbose: int) -> None:
-    logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.INFO, format=_FORMAT, stream=sys.stderr)
-    logging.getLogger("hami_operator").setLevel(logging.DEBUG if verbose else logging.INFO)
-    if verbose < 2:
-        for name in ("kopf", "aiohttp"):
-            logging.getLogger(name).setLevel(logging.WARNING)

@@ -102,7 +102,7 @@ class Installation:
         account = await self._operator_account()
         health = free_port()
         serving = {"HAMI_SERVING__HOST": "127.0.0.1", "HAMI_SERVING__PORT": str(health)}
-        command = ["hami_operator", "run", "-v", f"--kubeconfig={account}", f"--config={self.config}"]
+        command = ["hami_operator", "run", f"--kubeconfig={account}", f"--config={self.config}"]
         companion = await self._start("operator", command, health, {**_QUICK_LEASE, **serving, **(environment or {})})
         self.operators.append(companion)
         return companion

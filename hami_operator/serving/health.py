@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 
 def application(
-    registry: CollectorRegistry, missing: Callable[[], list[str]], remarks: Callable[[], list[str]] = list
+    metrics_text: Callable[[], Awaitable[bytes]],
+    missing: Callable[[], list[str]],
+    remarks: Callable[[], list[str]] = list,
 ) -> web.Application:
     """The endpoints. ``missing`` names what is still waited for; a standby replica is ready too.
 
@@ -26,16 +28,8 @@ def application(
         return web.Response(text="".join(f"{line}\n" for line in ("ok", *remarks())))
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await metrics_text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     return app
-
-
-async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Listen; the runner's ``cleanup`` ends it. Raises OSError when the address is taken."""
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    return runner

@@ -1,0 +1,1 @@
+"""What Prometheus scrapes: the reference's series from the state of nodes, our own from a registry."""
