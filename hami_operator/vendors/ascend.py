@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hami_operator.allocators.modules import modules
@@ -125,27 +126,15 @@ def _hooks(chip: Chip, settings: Settings, counts: Collection[str]) -> Hooks:
             return Admission(env=(("ASCEND_VISIBLE_DEVICES", ""),) if hidden else ())
         return _admit(chip, cuts, container, annotations)
 
-    def node_gate(context: FitContext) -> Reason | None:
-        told = protocol.parse_bool(context.node.annotations.get(NODE_SOFT_KEY, ""))
-        soft = settings.soft if told is None else told
-        return None if soft == _soft(context.pod.annotations) else Reason.MODE_NOT_FIT
-
-    def charge(context: FitContext, device: Device) -> Charge:
-        return _charge(cuts, context, device)
-
-    def annotate(grant: Grant) -> dict[str, str]:
-        return annotate_lists(grant) | _runtime(cuts, settings.dialect, grant)
-
     networked = chip.word.startswith(NETWORKED)
-    in_modules = chip.super_pod or chip.word == MODULE_WORD
     return Hooks(
         admit=admit,
-        node_gate=node_gate,
-        charge=charge,
+        node_gate=partial(_node_gate, settings),
+        charge=partial(_charge, cuts),
         predicate=_same_slice,
-        chooser=_by_module if in_modules else _by_network if networked else greedy,
+        chooser=_by_module if chip.super_pod or chip.word == MODULE_WORD else _by_network if networked else greedy,
         node_score=_network_score if networked else no_score,
-        annotate=annotate,
+        annotate=partial(_annotate, cuts, settings),
     )
 
 
@@ -177,8 +166,7 @@ def _admit(chip: Chip, cuts: Templates, container: Container, annotations: Mappi
         memory = amount(container, chip.memory_name, 0, whole) or whole
     else:
         memory = _template_memory(chip, cuts, container, count)
-    resources = {chip.count_name: count, chip.memory_name: memory}
-    return Admission(claimed=True, resources=resources, runtime_class=chip.runtime_class)
+    return Admission(True, {chip.count_name: count, chip.memory_name: memory}, runtime_class=chip.runtime_class)
 
 
 def _template_memory(chip: Chip, cuts: Templates, container: Container, count: int) -> int:
@@ -199,6 +187,12 @@ def _template_memory(chip: Chip, cuts: Templates, container: Container, count: i
 
 
 # -- placement ---------------------------------------------------------------------------------------------------
+
+
+def _node_gate(settings: Settings, context: FitContext) -> Reason | None:
+    told = protocol.parse_bool(context.node.annotations.get(NODE_SOFT_KEY, ""))
+    soft = settings.soft if told is None else told
+    return None if soft == _soft(context.pod.annotations) else Reason.MODE_NOT_FIT
 
 
 def _charge(cuts: Templates, context: FitContext, device: Device) -> Charge:
@@ -242,14 +236,14 @@ def _network_score(outlook: Outlook) -> float:
 # -- what the plugin reads ---------------------------------------------------------------------------------------
 
 
-def _runtime(cuts: Templates, dialect: str, grant: Grant) -> dict[str, str]:
-    """Card, template, memory and cores of every share; what is 0 or empty is left out. v2.7 tells templates alone."""
+def _annotate(cuts: Templates, settings: Settings, grant: Grant) -> dict[str, str]:
+    """The lists, and per share card, template, memory and cores, without what is 0; v2.7 tells templates alone."""
     soft = _soft(grant.pod.annotations)
     entries = []
     for share in (share for shares in grant.given for share in shares):
         found = None if soft else cuts.holding(share.memory_mib)
-        amounts = {"memory": share.memory_mib, "core": share.cores} if soft or dialect != "2.7" else {}
+        amounts = {"memory": share.memory_mib, "core": share.cores} if soft or settings.dialect != "2.7" else {}
         entry = {"UUID": share.uuid, "temp": found.name if found else "", **amounts}
         entries.append({name: value for name, value in entry.items() if value})
     text = json.dumps(entries, separators=(",", ":"))
-    return {f"huawei.com/{grant.profile.key}": text, TIME_KEY: str(int(grant.now))}
+    return annotate_lists(grant) | {f"huawei.com/{grant.profile.key}": text, TIME_KEY: str(int(grant.now))}
