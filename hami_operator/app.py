@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import time
@@ -23,20 +24,24 @@ from hami_operator.endpoints import endpoints, remember
 from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
 from hami_operator.handlers.pods import on_pod_event, on_pod_fenced
+from hami_operator.handlers.quotas import on_extended_quota_event, on_resource_quota_event
 from hami_operator.handlers.volumes import on_claim_event, on_volume_event
 from hami_operator.kube import paths
 from hami_operator.kube.access import Access, load_access
 from hami_operator.kube.binder import Binder
 from hami_operator.kube.client import Client, server_version
+from hami_operator.kube.errors import NotFound
 from hami_operator.kube.events import Recorder
 from hami_operator.kube.fence import PodAbsent, fence
 from hami_operator.kube.leases import Elector, LeaseSettings
 from hami_operator.kube.lockbook import LockNews, LockSettings
 from hami_operator.kube.nodelock import NodeLocks
+from hami_operator.kube.quotastatus import write_status
 from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
 from hami_operator.live import empty_cluster
 from hami_operator.loop import DRAIN_SECONDS, Loop
 from hami_operator.queue import Queue
+from hami_operator.quotastatus import QuotaStatus
 from hami_operator.reload import DeviceConfig
 from hami_operator.serving import server
 from hami_operator.serving.history import History
@@ -54,7 +59,7 @@ class Handler(Protocol):
         """It was added, changed, listed or (``gone``) deleted."""
 
 
-NODES, PODS = "nodes", "pods"
+NODES, PODS, QUOTAS, OWN_QUOTAS = "nodes", "pods", "resourcequotas", "extendedresourcequotas"
 
 #: What we watch, by plural name: where it is listed, and who takes it over.
 SENSORS: Mapping[str, tuple[str, Handler]] = {
@@ -62,7 +67,14 @@ SENSORS: Mapping[str, tuple[str, Handler]] = {
     PODS: (paths.PODS, on_pod_event),
     "persistentvolumeclaims": (paths.CLAIMS, on_claim_event),
     "persistentvolumes": (paths.VOLUMES, on_volume_event),
+    QUOTAS: (paths.RESOURCE_QUOTAS, on_resource_quota_event),
+    OWN_QUOTAS: (paths.EXTENDED_QUOTAS, on_extended_quota_event),
 }
+
+NOT_INSTALLED = ': the kind is not installed (kubectl apply -f crds/, or set quota.crd to "off")'
+
+#: Seconds between two looks for a kind that is not installed.
+LOOK_SECONDS = 2.0
 
 #: Pods fenced at the same time when leadership begins.
 FENCES = 16
@@ -84,10 +96,28 @@ class App:
     sensors: dict[str, Reflector]
     device_config: DeviceConfig | None
     history: History
+    quota_status: QuotaStatus
+    absent: str = ""
 
     def missing(self) -> list[str]:
         """What must be known before anything is decided and is not known yet."""
-        return [name for name, reflector in self.sensors.items() if not reflector.filled.is_set()]
+        names = [name for name, reflector in self.sensors.items() if not reflector.filled.is_set()]
+        return [f"{name}{self.absent}" if name == OWN_QUOTAS else name for name in names]
+
+    async def fill(self) -> None:
+        """Take all first lists. Nothing may be placed past a quota that was not seen, so our kind is waited for."""
+        await asyncio.gather(*(sensor.fill() for name, sensor in self.sensors.items() if name != OWN_QUOTAS))
+        while OWN_QUOTAS in self.sensors and not self.sensors[OWN_QUOTAS].filled.is_set():
+            try:
+                await self.sensors[OWN_QUOTAS].fill()
+            except NotFound:
+                if not self.absent:
+                    log.warning("nothing is decided: %s%s", OWN_QUOTAS, NOT_INSTALLED)
+                self.absent = NOT_INSTALLED
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def _quota_sensors(self) -> list[Reflector]:
+        return [self.sensors[name] for name in (QUOTAS, OWN_QUOTAS) if name in self.sensors]
 
     def remarks(self) -> list[str]:
         """What is not as it should be, though we can work."""
@@ -97,7 +127,7 @@ class App:
     async def lead(self) -> None:
         """What the leader does: make sure that nothing of the last one can still land, then decide for ever."""
         log.info("leading: fencing %d pending pods", len(self.world.queue))
-        await self.sensors[PODS].fill()
+        await asyncio.gather(self.sensors[PODS].fill(), *(sensor.fill() for sensor in self._quota_sensors()))
         await self._fence_pending()
         await self.locks.sweep()
         version = await server_version(self.client)
@@ -107,7 +137,8 @@ class App:
         self.world.pod_left = binder.abandon
         loop = Loop(self.world, binder, self.voice, self.telemetry)
         try:
-            await loop.run()
+            async with _background(self.quota_status.run(functools.partial(write_status, guarded))):
+                await loop.run()
         finally:  # without the lease nothing more can be written: what is under way is for the next leader to fence
             await loop.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)
 
@@ -122,7 +153,8 @@ class App:
                 if record is not None and record.assumed:
                     world.cluster.ledger.assume(pod, record.node, record.allocation)
             world.cluster.around.claims.update(claims)
-            await asyncio.gather(self.sensors[NODES].refill(), self.sensors[PODS].refill())
+            sensors = (self.sensors[NODES], self.sensors[PODS], *self._quota_sensors())
+            await asyncio.gather(*(sensor.refill() for sensor in sensors))
         finally:
             world.may_decide.set()
         world.queue.wake_all()
@@ -201,15 +233,23 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
         telemetry.lock(news)
         voice.lock(news)
 
-    locks = NodeLocks(guarded, LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds), lock_news)
+    keys = frozenset(profile.lock_key for profile in world.cluster.profiles if profile.lock_key)
+    lock_settings = LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds, keys=keys)
+    locks = NodeLocks(guarded, lock_settings, lock_news)
     world.report = voice.problem
     world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
     world.pod_ended = locks.pod_ended
     history = History()
     sensors = {name: _sensor(client, name, world, history, settings.resync_seconds) for name in SENSORS}
+    if settings.quota.crd == "off":
+        del sensors[OWN_QUOTAS]
+    status = QuotaStatus(world)
+    world.own_quota_seen = status.seen
     path = settings.device_config_file
     config = DeviceConfig(path, settings.devices) if path is not None else None
-    return App(settings, access, client, telemetry, world, locks, voice, recorder, elector, sensors, config, history)
+    return App(
+        settings, access, client, telemetry, world, locks, voice, recorder, elector, sensors, config, history, status
+    )
 
 
 def _sensor(client: Client, name: str, world: World, history: History, resync_s: float) -> Reflector:
@@ -236,7 +276,7 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
         app = build(settings, access, client, telemetry)
         listening = await server.serve(endpoints(app), settings.serving.host, settings.serving.port)
         try:
-            await asyncio.gather(*(sensor.fill() for sensor in app.sensors.values()))
+            await app.fill()
             async with _watching(app, stop), _beside(app):
                 await _until_stopped(app, stop)
         finally:

@@ -44,6 +44,7 @@ class NvidiaSection(BaseModel):
     overwrite_env: bool = Field(default=False, alias="overwriteEnv")
     core_policy: Literal["", "default", "force", "disable"] = Field("default", alias="gpuCorePolicy")
     runtime_class: str = Field("", alias="runtimeClassName")
+    topology: Literal["auto", "require", "prefer"] = "auto"
 
 
 class DevicesSection(BaseModel):
@@ -149,6 +150,17 @@ class MetricsSection(_Section):
         return [_GENERATIONS.get(text, text) if isinstance(text, str) else text for text in texts]
 
 
+class QuotaSection(_Section):
+    """``crd``: whether our kind of quota is installed. With "on" nothing is placed before it has been listed."""
+
+    crd: Literal["on", "off"] = "on"
+
+    @field_validator("crd", mode="before")
+    @classmethod
+    def _as_yaml_reads_it(cls, value: object) -> object:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
 class ReserveSection(_Section):
     """What is left free on every node for pods of other schedulers."""
 
@@ -181,6 +193,7 @@ class Settings(BaseSettings):
     leader: LeaderSection = LeaderSection()
     serving: ServingSection = ServingSection()
     metrics: MetricsSection = MetricsSection()
+    quota: QuotaSection = QuotaSection()
     reserve: ReserveSection = ReserveSection()
     resync_seconds: float = Field(300, gt=0)
     adopt: bool = False

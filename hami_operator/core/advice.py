@@ -72,9 +72,7 @@ def _with_less_memory(pod: Pod, nodes: Sequence[str], cluster: Cluster, now: flo
             yield f"fits on {found[1]} with {resource} {found[0]} or less"
 
 
-def _most(
-    pod: Pod, profile: Profile, container: Container, asked: int, node: str, cluster: Cluster, now: float
-) -> int:
+def _most(pod: Pod, profile: Profile, container: Container, asked: int, node: str, cluster: Cluster, now: float) -> int:
     """The largest amount below ``asked`` with which the node takes the pod; 0 when there is none."""
     least, most = 0, asked
     while most - least > 1:

@@ -61,13 +61,15 @@ _Taken = list[tuple[CardState, Charge]]
 class Offer:
     """One node as the engine sees it: its cards, what is used of them, the families that are refused as a whole.
 
-    ``tenants`` are the shares of each card by pod uid, of the families that ask for them.
+    ``tenants`` are the shares of each card by pod uid, of the families that ask for them; ``reach`` is the largest
+    linked group of the whole cluster by family.
     """
 
     entry: NodeDevices
     used: Mapping[str, Mapping[str, Amounts]] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     tenants: Mapping[str, Mapping[str, Mapping[str, tuple[Tenant, ...]]]] = field(default_factory=dict)
+    reach: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_demand(pod: Pod, profiles: Sequence[Profile], *, card_policy: str, node_policy: str) -> Demand:
@@ -120,6 +122,7 @@ def allocate(
                         states[key],
                         family.requests,
                         witness,
+                        offer.reach.get(key, 0),
                     )
                 )
                 if isinstance(context, Refusal):

@@ -35,13 +35,14 @@ class Update:
 
 
 class Inventory:
-    """The nodes we know. Fed with observed nodes, read by decisions."""
+    """The nodes we know. Fed with observed nodes, read by decisions. ``revision`` grows when some cards change."""
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self.journal = Journal()
         self._profiles = tuple(profiles)
         self._node_keys = tuple(sorted({key for profile in profiles for key in profile.node_keys}))
         self._nodes: dict[str, NodeDevices] = {}
+        self.revision = 0
 
     def update(self, node: Node) -> Update:
         """Take over an observed node."""
@@ -61,6 +62,8 @@ class Inventory:
         entry = NodeDevices(node, devices, live, cordoned, broken)
         self._nodes[node.name] = entry
         changed = known is None or not _same(known, entry) or self._read(known.node) != self._read(node)
+        if known is None or known.devices != devices:
+            self.revision += 1
         if changed:
             self.journal.note(node.name)
         before = known.broken if known else {}
@@ -74,6 +77,7 @@ class Inventory:
         """Forget a node that is gone; False when it was not known."""
         if self._nodes.pop(name, None) is None:
             return False
+        self.revision += 1
         self.journal.note(name)
         return True
 

@@ -41,6 +41,11 @@ class QuotaKey:
     bytes_in: frozenset[str] = frozenset()
     asked_as: str = ""
 
+    @property
+    def resource(self) -> str:
+        """The resource name that the key bounds."""
+        return self.text.removeprefix(PREFIX)
+
     def shown(self, amount: int) -> str:
         """An amount of the ledger in the key's unit, rounded up; in Mi where users write bytes of any size."""
         return f"{amount}Mi" if self._in_mi else str(-(-amount // self.unit_mib))

@@ -31,6 +31,7 @@ class Reason(enum.StrEnum):
     ALLOCATED_CARDS_INSUFFICIENT = "AllocatedCardsInsufficientRequest"
     NODE_INSUFFICIENT_DEVICE = "NodeInsufficientDevice"
     RESOURCE_QUOTA_NOT_FIT = "ResourceQuotaNotFit"
+    TOPOLOGY_NOT_FIT = "TopologyNotFit"
     MODE_NOT_FIT = "ModeNotFit"
     CARD_UNHEALTHY = "CardUnhealthy"
     CARD_QOS_POLICY_MISMATCH = "CardQosPolicyMismatch"

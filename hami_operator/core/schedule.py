@@ -21,7 +21,7 @@ from .quotabook import QuotaBook, Rooms, charged
 from .reasons import Reason, Refusal
 from .room import Room
 from .score import node_score
-from .vendor import NOTHING, Amounts, CardPolicy, Grant, Outlook, Profile, Witness, no_score
+from .vendor import NOTHING, Amounts, CardPolicy, Grant, Outlook, Profile, Witness, no_reach, no_score
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,31 @@ class Cluster:
     busy: set[str] = field(default_factory=set)
     journal: Journal = field(default_factory=Journal)
     quotas: QuotaBook = field(init=False)
+    reach: dict[str, int] = field(default_factory=dict)
     _shapes: dict[object, Kept] = field(default_factory=dict)
     _keys: frozenset[str] = frozenset()
+    _reach_of: int = -1
 
     def __post_init__(self) -> None:
         self.inventory.journal = self.ledger.journal = self.journal
         self.quotas = QuotaBook(self.profiles)
         self._keys = annotation_keys(self.profiles)
+
+    def look_at_links(self) -> None:
+        """Bring the largest linked group of each family up to date; what nodes answered before is void when it changed.
+
+        A pod that asks for linked cards waits for them as long as some node could have them, and only then.
+        """
+        if self._reach_of == self.inventory.revision:
+            return
+        self._reach_of = self.inventory.revision
+        reach: dict[str, int] = {}
+        for profile in (profile for profile in self.profiles if profile.hooks.reach is not no_reach):
+            groups = (entry.devices.get(profile.key) for entry in self.inventory)
+            reach[profile.key] = max((profile.hooks.reach(devices) for devices in groups if devices), default=0)
+        if reach != self.reach:
+            self.reach = reach
+            self.forget_answers()
 
     def set_busy(self, node: str, *, locked: bool) -> None:
         """A node's lock was taken or released."""
@@ -174,6 +192,7 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     The caller reserves a placement in the ledger before it waits for anything. ``now`` is unix seconds. What the
     decision holds of the nodes' verdicts is to be read before the next one.
     """
+    cluster.look_at_links()
     for refusal in pod_refusals(pod, cluster.around):
         return _everywhere(pod, cluster, refusal)
     try:
@@ -309,7 +328,8 @@ def ask(
     refusals = node_refusals(pod, entry.node, usage, cluster.around)
     if refusals:
         return refusals
-    offer = Offer(entry, usage.cards, _refused_families(name, demand, usage, cluster, now), usage.tenants)
+    refused = _refused_families(name, demand, usage, cluster, now)
+    offer = Offer(entry, usage.cards, refused, usage.tenants, cluster.reach)
     answer = allocate(pod, demand, offer, rooms, witness)
     if rooms and isinstance(answer, Allocation):
         return _recounted(pod, answer, rooms, cluster)
@@ -338,7 +358,8 @@ def _score(pod: Pod, entry: NodeDevices, usage: NodeUsage, demand: Demand, alloc
             devices = {device.uuid: device for device in entry.devices[profile.key]}
             held, given = usage.cards.get(profile.key, {}), allocation.families[profile.key]
             tenants = usage.tenants.get(profile.key, {})
-            outlook = Outlook(pod, entry.node, demand.node_policy, devices, held, given, tenants)
+            policies = demand.node_policy, demand.card_policy
+            outlook = Outlook(pod, entry.node, policies[0], devices, held, given, tenants, policies[1])
             terms += profile.hooks.node_score(outlook)
     return node_score(cards, used) + (terms if demand.node_policy == "binpack" else -terms)
 

@@ -5,20 +5,40 @@ Sources: HAMi v2.7.0 pkg/device/nvidia/device.go (mutation, requests, fit), v2.1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hami_operator.allocators.pairwise import Matrix, best_linked_set, best_set, largest_linked, loss, total
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest
-from hami_operator.core.model import Container
+from hami_operator.core.model import Container, Device, Node
+from hami_operator.core.reasons import Reason
 from hami_operator.core.request import amount, read_request, registered_devices
-from hami_operator.core.vendor import Admission, Hooks, Profile, ResourceNames, SelectionKeys
+from hami_operator.core.vendor import (
+    Admission,
+    CardState,
+    Chooser,
+    FitContext,
+    Hooks,
+    Outlook,
+    Profile,
+    ResourceNames,
+    SelectionKeys,
+)
 
 SECTION = "nvidia"
 KEY = "NVIDIA"
 
 #: Operating modes a node's plugin registers (HAMi v2.7.0 pkg/device/nvidia/device.go).
 MODES = ("hami-core", "mig", "mps")
+
+#: Pair scores of a node's cards, written by the device plugin (HAMi v2.7.0 pkg/device/nvidia/links.go).
+LINK_SCORES = "hami.io/node-nvidia-score"
+
+#: Ours: whether a pod of several cards, with the policy ``topology-aware``, insists on NVLinks between all of them.
+GPU_TOPOLOGY = "hami.io/gpu-topology"
+TOPOLOGY_WORDS = ("auto", "require", "prefer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +56,21 @@ class Settings:
     overwrite_env: bool
     core_policy: str
     runtime_class: str
+    topology: str
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The one profile of this family."""
 
     def admit(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
+        word = annotations.get(GPU_TOPOLOGY, "").strip()
+        if word and word not in TOPOLOGY_WORDS:
+            raise InvalidRequest(f"annotation {GPU_TOPOLOGY} is {word!r}, allowed are {', '.join(TOPOLOGY_WORDS)}")
         return _admit(profile, settings, container)
+
+    def choose_by_links(context: FitContext) -> Chooser | None:
+        word = context.pod.annotations.get(GPU_TOPOLOGY, "").strip()
+        return _chooser(context, word if word in TOPOLOGY_WORDS else settings.topology)
 
     return (
         Profile(
@@ -60,7 +88,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             allocated_key="hami.io/vgpu-devices-allocated",
             lock_key=protocol.NODE_LOCK,
             request_of=read_request,
-            inventory_of=registered_devices,
+            inventory_of=_linked_devices,
             selection=SelectionKeys(
                 use_uuid="nvidia.com/use-gpuuuid",
                 nouse_uuid="nvidia.com/nouse-gpuuuid",
@@ -72,7 +100,9 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             mode_words=MODES,
             memory_default_mib=settings.default_memory_mib or None,
             core_default=settings.default_cores,
-            hooks=Hooks(admit=admit),
+            pod_keys=(GPU_TOPOLOGY,),
+            node_keys=(LINK_SCORES,),
+            hooks=Hooks(admit=admit, chooser=choose_by_links, node_score=_link_score, reach=_reach),
         ),
     )
 
@@ -117,3 +147,91 @@ def _wants_whole_card(settings: Settings, memory: int | None, percent: int | Non
     if percent is not None:
         return percent == 100
     return memory is None and not settings.default_memory_mib
+
+
+# -- links -------------------------------------------------------------------------------------------------------
+
+
+def _linked_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
+    """The registered cards, each with the matrix of all pair scores and its position there, where scores are known.
+
+    HAMi: a malformed score annotation takes all cards away (v2.7.0 pkg/device/nvidia/device.go GetNodeDevices); here
+    the cards stay and nothing is known of their links.
+    """
+    devices = registered_devices(profile, node)
+    matrix = _read_matrix(node.annotations.get(LINK_SCORES, ""), [device.uuid for device in devices])
+    if matrix is None:
+        return devices
+    return tuple(
+        replace(device, custom={**device.custom, "links": matrix, "position": position})
+        for position, device in enumerate(devices)
+    )
+
+
+def _read_matrix(text: str, uuids: Sequence[str]) -> Matrix | None:
+    """The pair scores by position; of two that differ by direction the smaller counts. None when nothing is known."""
+    try:
+        records = json.loads(text) if text else []
+        scores = {record["uuid"]: {uuid: int(n) for uuid, n in record["score"].items()} for record in records}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+    def pair(a: str, b: str) -> int:
+        return 0 if a == b else max(min(scores.get(a, {}).get(b, 0), scores.get(b, {}).get(a, 0)), 0)
+
+    matrix = tuple(tuple(pair(a, b) for b in uuids) for a in uuids)
+    return matrix if any(any(row) for row in matrix) else None
+
+
+def _matrix_of(devices: Iterable[Device]) -> Matrix | None:
+    for device in devices:
+        matrix: Matrix | None = device.custom.get("links")  # type: ignore[assignment]
+        return matrix
+    return None
+
+
+def _position(device: Device) -> int:
+    position: int = device.custom["position"]  # type: ignore[assignment]
+    return position
+
+
+def _chooser(context: FitContext, word: str) -> Chooser | None:
+    """By links where the pod wants that and they are known; else the order of the policy decides.
+
+    ``word``: ``require`` insists on linked cards, ``prefer`` does not, ``auto`` does while some node could give them.
+    """
+    count = context.request.count
+    if not context.policy.topology_aware:
+        return None
+    insists = count > 1 and (word == "require" or (word == "auto" and context.reach >= count))
+    matrix = _matrix_of(state.device for state in context.cards)
+    if matrix is None:
+        return (lambda candidates, wanted: Reason.TOPOLOGY_NOT_FIT) if insists else None
+    links = matrix
+
+    def choose(candidates: Sequence[CardState], wanted: int) -> Sequence[CardState] | Reason:
+        by_position = {_position(state.device): state for state in candidates}
+        free = tuple(sorted(by_position, reverse=True))
+        chosen = best_linked_set(links, free, wanted) if insists else best_set(links, free, wanted)
+        return Reason.TOPOLOGY_NOT_FIT if chosen is None else [by_position[position] for position in chosen]
+
+    return choose
+
+
+def _link_score(outlook: Outlook) -> float:
+    """``10 x (scores inside the chosen set) - (scores cut from idle cards)``, for pods that want it by links.
+
+    It outweighs usage: a group of just the right size is taken before a larger one is broken.
+    """
+    matrix = _matrix_of(outlook.devices.values()) if outlook.card_policy.topology_aware else None
+    if matrix is None:
+        return 0.0
+    chosen = [_position(outlook.devices[card]) for card in sorted(outlook.cards())]
+    idle = {_position(d) for d in outlook.devices.values() if d.healthy and d.uuid not in outlook.used}
+    return 10.0 * total(matrix, chosen) - loss(matrix, sorted(idle.union(chosen)), chosen)
+
+
+def _reach(devices: Sequence[Device]) -> int:
+    """How many of the cards, at most, are linked each with each."""
+    matrix = _matrix_of(devices)
+    return 0 if matrix is None else largest_linked(matrix, tuple(range(len(devices) - 1, -1, -1)))
