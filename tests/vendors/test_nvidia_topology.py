@@ -134,7 +134,7 @@ def test_numa_binding_looks_at_each_numa_node_by_itself() -> None:
 
 def test_an_unknown_word_is_refused_at_admission_and_past_it_the_setting_counts() -> None:
     asked = ask(2, "maybe")
-    with pytest.raises(InvalidRequest, match="hami.io/gpu-topology is 'maybe', allowed are auto, require, prefer"):
+    with pytest.raises(InvalidRequest, match=r"gpu-topology is 'maybe', allowed are auto, require, prefer"):
         NVIDIA.hooks.admit(NVIDIA, asked.containers[0], asked.annotations)
     assert len(chosen(asked, cluster([linked("n", islands)]))) == 2
 
