@@ -16,8 +16,8 @@ NANOSECONDS = "1760000000000000000"
 
 
 def capacity_node(name: str, **amounts: int) -> Node:
-    """A node that has these amounts; names are written with two underscores for a slash, ``n__gpu``."""
-    texts = {resource.replace("__", "/"): str(amount) for resource, amount in amounts.items()}
+    """A node that has these amounts."""
+    texts = {resource: str(amount) for resource, amount in amounts.items()}
     return read_node({"metadata": {"name": name}, "status": {"capacity": texts, "allocatable": texts}})
 
 
