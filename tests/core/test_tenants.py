@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hami_operator.core.allocate import Offer, Room, allocate
+from hami_operator.core.allocate import Offer, allocate
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Allocation, DeviceRequest, Share
 from hami_operator.core.reasons import Reason, refusals_text
 from hami_operator.core.request import check_one_name
+from hami_operator.core.room import Room
 from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.usage import tenancies
 from hami_operator.core.vendor import CardState, FitContext, Hooks, Profile, Tenant, one_card

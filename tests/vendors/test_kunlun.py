@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hami_operator.core.model import Device, Share
+from hami_operator.core.model import Device, DeviceRequest, Share
 from hami_operator.core.objects import read_node
 from hami_operator.core.schedule import Placement, binding_annotations, schedule
 from tests.builders import NOW, cluster, node, pod
@@ -189,3 +189,17 @@ def test_a_card_that_an_init_container_cuts_takes_handles_once() -> None:
     assert place(world, slices("p", (3, 49152), init=(1, 49152))) is None
     assert place(world, slices("q", (2, 49152), init=(1, 49152))) == ["XPU-5", "XPU-5", "XPU-6"]
     assert place(world, slices("r", (1, 49152))) == ["XPU-5"]
+
+
+def test_kl_3_amounts_among_requests_alone_count_too() -> None:
+    asked = {"kunlunxin.com/vxpu": "2", "kunlunxin.com/vxpu-memory": "24576"}
+    (only,) = pod("p", {"name": "main", "resources": {"requests": asked}}).containers
+    assert SLICES.request(only) == DeviceRequest(2, 24576)
+
+
+def test_a_slice_has_the_compute_of_its_memory() -> None:
+    world = cluster([sliced_node()], profiles=[SLICES])
+    for memory, cores in ((24576, 25), (49152, 50), (98304, 100)):
+        decision = schedule(slices("p", (1, memory)), world, NOW)
+        assert isinstance(decision, Placement)
+        assert [share.cores for _, _, share in decision.allocation.shares()] == [cores]

@@ -17,6 +17,9 @@ from hami_operator.core.vendor import CardState, Grant, Tenant
 from tests.builders import NOW, cluster, node, pod
 from tests.golden import rows
 from tests.vendors.replay import check_fit, check_request, family, score
+from tests.webhook.pods import admitted
+from tests.webhook.pods import container as webhook_container
+from tests.webhook.pods import pod as webhook_pod
 
 SHARES = family("Metax-SGPU")
 WHOLE = family("Metax-GPU")
@@ -332,3 +335,32 @@ def test_the_plugins_list_has_one_list_per_container_and_no_zeros() -> None:
         "metax-tech.com/predicate-time": "1760000000000000000",
     }
     assert all(SHARES.writes(key) for key in written)
+
+
+# -- admission ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, {"metax-tech.com/sgpu-qos-policy": "best-effort"}),
+        ({"other": "x"}, {"other": "x", "metax-tech.com/sgpu-qos-policy": "best-effort"}),
+        ({"metax-tech.com/sgpu-qos-policy": "burst-share"}, {"metax-tech.com/sgpu-qos-policy": "burst-share"}),
+        ({"metax-tech.com/sgpu-app-class": "online"}, {"metax-tech.com/sgpu-app-class": "online"}),
+    ],
+)
+def test_mx_90_to_93_a_pod_gets_the_first_quality_where_it_names_none(
+    before: dict[str, str] | None, after: dict[str, str]
+) -> None:
+    limits = {"metax-tech.com/sgpu": "1"}
+    metadata = {} if before is None else {"annotations": before}
+    changed, _ = admitted(webhook_pod(webhook_container(limits=limits), metadata=metadata), profiles=(SHARES,))
+    assert changed["metadata"]["annotations"] == after
+
+
+def test_the_plugins_annotations_are_not_for_users_to_bring() -> None:
+    brought = {"metax-tech.com/gpu-devices-allocated": "[[]]", "metax-tech.com/predicate-time": "1", "mine": "x"}
+    obj = webhook_pod(webhook_container(limits={"metax-tech.com/gpu": "1"}), metadata={"annotations": brought})
+    changed, warnings = admitted(obj, profiles=(WHOLE, SHARES))
+    assert changed["metadata"]["annotations"] == {"mine": "x"}
+    assert len(warnings) == 2
