@@ -12,10 +12,12 @@ from hami_operator.core.model import Pod, Resources
 from hami_operator.core.node_fit import Surroundings
 from hami_operator.core.objects import read_node, read_pod
 from hami_operator.core.quantity import milli, plain
+from hami_operator.core.quota import CORE_KIND, OWN_KIND, read_quota
 from hami_operator.core.schedule import Cluster
 from hami_operator.kube import paths
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
+from hami_operator.kube.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ def empty_cluster(settings: Settings) -> Cluster:
 
 
 async def read(settings: Settings, kubeconfig: str | None) -> Live:
-    """List nodes and pods.
+    """List nodes, pods and quotas.
 
     Raises:
         KubeError: the cluster can't be reached, or refuses to list.
@@ -52,4 +54,10 @@ async def read(settings: Settings, kubeconfig: str | None) -> Live:
                     pod = read_pod(item)
                     live.pods[pod.key.namespace, pod.key.name] = pod
                     live.cluster.ledger.observe(pod, 0.0)
+        for kind, path in ((CORE_KIND, paths.RESOURCE_QUOTAS), (OWN_KIND, paths.EXTENDED_QUOTAS)):
+            with contextlib.suppress(NotFound):  # our kind need not be installed
+                async with contextlib.aclosing(client.pages(path)) as pages:
+                    async for page in pages:
+                        for item in page.items:
+                            live.cluster.quotas.put(read_quota(item, kind, live.cluster.quotas.keys))
     return live

@@ -73,6 +73,7 @@ class Loop:
         self._telemetry.decisions.labels("placed").inc()
         world.cluster.ledger.assume(pod, decision.node, decision.allocation)
         world.queue.placed(pod.key.uid)
+        world.blocked.forget(pod.key)
         self._voice.placed(pod, message)
         # 4. Carry it out beside the next decisions.
         order = self._order(pod, decision)
@@ -105,7 +106,8 @@ class Loop:
         self._telemetry.decisions.labels("unschedulable").inc()
         for reason, nodes in decision.kept.reasons().items():
             self._telemetry.refusals.labels(reason).inc(nodes)
-        self._world.queue.wait(pod.key.uid, decision.kept)
+        self._world.queue.wait(pod.key.uid, decision.waits)
+        self._world.blocked.note(pod, decision.blocked)
         if pending.telling != message and self._voice.refused(pod, message):
             pending.telling = message
             self._spawn(self._explain(pending, message))
@@ -185,7 +187,7 @@ class Loop:
             elif isinstance(outcome, Gone):
                 queue.remove(uid)
             if freed:
-                queue.wake()
+                world.freed(pod.key.namespace)
         if found is not None:
             on_pod_event(world, found, gone=False)
 

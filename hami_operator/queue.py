@@ -3,8 +3,9 @@
 A pod is *ready* (to be decided now), *waiting* (it fits nowhere: looked at again when something changes that could
 help), *resting* (the world failed us: tried again after a back-off) or *in flight* (its Binding is under way).
 
-Waiting pods that ask the same form a group. A change wakes the first of each group; only when that one is placed comes
-the next, since what does not fit the first does not fit the others. So ten thousand equal pods cost one decision.
+Waiting pods that ask the same form a group. A change wakes the first of each group that it could help; only when that
+one is placed comes the next, since what does not fit the first does not fit the others. So ten thousand equal pods cost
+one decision. Pods whom a quota refuses are in groups of their namespace, which no change of a node wakes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import heapq
 from dataclasses import dataclass
 
 from hami_operator.core.model import Pod
+from hami_operator.core.schedule import Waits
 
 REST_FIRST_SECONDS = 1.0
 REST_LONGEST_SECONDS = 60.0
@@ -55,8 +57,8 @@ class Queue:
         self.changed = asyncio.Event()
         self._pods: dict[str, Pending] = {}
         self._ready: list[_Rank] = []
-        self._groups: dict[object, list[_Rank]] = {}
-        self._waiting: dict[str, object] = {}
+        self._groups: dict[Waits, list[_Rank]] = {}
+        self._waiting: dict[str, Waits] = {}
         self._resting: dict[str, float] = {}
         self._in_flight: set[str] = set()
 
@@ -99,12 +101,18 @@ class Queue:
         if group is not None:
             self._wake_first(group)
 
-    def wait(self, uid: str, group: object) -> None:
-        """It fits nowhere: out of flight until something that could help wakes it. ``group``: who asks the same."""
+    def wait(self, uid: str, waits: Waits) -> None:
+        """It fits nowhere: out of flight until something that could help wakes it, with all who wait for the same.
+
+        One that waits for something else than before no longer stands for its old group: the next one there is asked.
+        """
         self._in_flight.discard(uid)
-        if uid in self._pods and self._waiting.get(uid) is not group:
-            self._waiting[uid] = group
-            heapq.heappush(self._groups.setdefault(group, []), self._rank(uid))
+        before = self._waiting.get(uid)
+        if uid in self._pods and before != waits:
+            self._waiting[uid] = waits
+            heapq.heappush(self._groups.setdefault(waits, []), self._rank(uid))
+            if before is not None:
+                self._wake_first(before)
 
     def rest(self, uid: str, now: float) -> None:
         """The world failed: out of flight, and ready again after a back-off that doubles."""
@@ -131,8 +139,13 @@ class Queue:
             self.changed.set()
 
     def wake(self) -> None:
-        """Something changed that could help: the first of each group is ready again."""
-        for group in list(self._groups):
+        """Something changed on a node: the first of each group that this could help is ready again."""
+        for group in [group for group in self._groups if group.nodes]:
+            self._wake_first(group)
+
+    def wake_namespace(self, namespace: str) -> None:
+        """A quota of the namespace changed, or what it has left: the first of each group under it is ready again."""
+        for group in [group for group in self._groups if group.namespace == namespace]:
             self._wake_first(group)
 
     def wake_all(self) -> None:
@@ -176,11 +189,11 @@ class Queue:
         ready = len(self._pods) - waiting - resting - flying
         return {"ready": ready, "waiting": waiting, "resting": resting, "in_flight": flying}
 
-    def _wake_first(self, group: object) -> None:
+    def _wake_first(self, group: Waits) -> None:
         ranks = self._groups.get(group, [])
         while ranks:
             uid = ranks[0][3]
-            if self._waiting.get(uid) is group and uid not in self._in_flight and ranks[0] == self._rank(uid):
+            if self._waiting.get(uid) == group and uid not in self._in_flight and ranks[0] == self._rank(uid):
                 self._push(uid)
                 return
             heapq.heappop(ranks)

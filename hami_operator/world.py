@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hami_operator.core.model import Node, PodKey, SelectorTerm
-from hami_operator.core.schedule import Cluster
+from hami_operator.core.model import Node, Pod, PodKey, SelectorTerm
+from hami_operator.core.quotareport import Waiting
+from hami_operator.core.schedule import Blocked, Cluster
 from hami_operator.diary import Diary
 from hami_operator.queue import Queue
 
@@ -33,7 +34,41 @@ class Volumes:
     terms: dict[str, tuple[SelectorTerm, ...] | None] = field(default_factory=dict)
 
 
+class BlockedPods:
+    """Pods that wait because of a quota, by namespace; ``touched`` as the ledger's."""
+
+    def __init__(self) -> None:
+        self.touched: set[str] = set()
+        self._pods: dict[str, dict[PodKey, Waiting]] = {}
+
+    def note(self, pod: Pod, blocked: tuple[Blocked, ...]) -> None:
+        """The pod was decided and waits; none in ``blocked``: quotas are not why."""
+        if not blocked:
+            self.forget(pod.key)
+            return
+        waiting = Waiting.of(pod, blocked)
+        if self.of(pod.key.namespace).get(pod.key) != waiting:
+            self._pods.setdefault(pod.key.namespace, {})[pod.key] = waiting
+            self.touched.add(pod.key.namespace)
+
+    def forget(self, pod: PodKey) -> None:
+        """The pod waits no more."""
+        pods = self._pods.get(pod.namespace, {})
+        if pods.pop(pod, None) is not None:
+            self.touched.add(pod.namespace)
+            if not pods:
+                del self._pods[pod.namespace]
+
+    def of(self, namespace: str) -> Mapping[PodKey, Waiting]:
+        """Those of a namespace."""
+        return self._pods.get(namespace, {})
+
+
 def _ignore(_: Any) -> None:
+    return
+
+
+def _ignore_quota(_: Mapping[str, Any], __: bool) -> None:  # noqa: FBT001 - a callback of the sensors
     return
 
 
@@ -52,7 +87,8 @@ class World:
     """The cluster as we know it, the pending pods, and whom to tell.
 
     ``now`` is the clock (unix seconds); ``report`` takes problems. ``node_seen`` and ``node_gone`` are told every news
-    of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more;
+    of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more,
+    ``own_quota_seen`` every news of our quota objects;
     ``busy`` tells whether a node's lock is held or waited for. Nothing is decided while ``may_decide`` is not set.
     ``adopt``: decisions of a HAMi scheduler that are not bound yet are honoured for a while.
     ``diary`` remembers the last decision about each pod, to be shown.
@@ -67,8 +103,15 @@ class World:
     node_gone: Callable[[str], None] = _ignore
     pod_ended: Callable[[PodKey], None] = _ignore
     pod_left: Callable[[str], None] = _ignore
+    own_quota_seen: Callable[[Mapping[str, Any], bool], None] = _ignore_quota
     busy: Callable[[str], bool] = _not_busy
     may_decide: asyncio.Event = field(default_factory=_open)
     volumes: Volumes = field(default_factory=Volumes)
+    blocked: BlockedPods = field(default_factory=BlockedPods)
     adopt: bool = False
     diary: Diary = field(default_factory=Diary)
+
+    def freed(self, namespace: str) -> None:
+        """A pod of this namespace gave something back: nodes have room, and so may its quotas."""
+        self.queue.wake()
+        self.queue.wake_namespace(namespace)

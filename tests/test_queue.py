@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from hami_operator.core.model import Pod, PodKey
+from hami_operator.core.schedule import Waits
 from hami_operator.queue import REST_FIRST_SECONDS, REST_LONGEST_SECONDS, Queue
 
 
@@ -46,7 +47,7 @@ def test_only_a_pod_that_fits_nowhere_waits() -> None:
     queue = filled(pod("a"))
     assert not queue.waits("uid-a")
     taken(queue)
-    queue.wait("uid-a", "shape")
+    queue.wait("uid-a", Waits("shape"))
     assert queue.waits("uid-a")
     queue.wake()
     taken(queue)
@@ -56,7 +57,7 @@ def test_only_a_pod_that_fits_nowhere_waits() -> None:
 def test_a_waiting_pod_stays_until_something_wakes_it() -> None:
     queue = filled(pod("a"))
     taken(queue)
-    queue.wait("uid-a", "shape")
+    queue.wait("uid-a", Waits("shape"))
     assert taken(queue, now=1e9) == []
     queue.wake()
     assert taken(queue) == ["a"]
@@ -66,13 +67,13 @@ def test_a_change_wakes_the_first_of_each_group_and_the_next_only_when_that_one_
     queue = filled(pod("a"), pod("b", priority=1), pod("c"), pod("x"))
     taken(queue)
     for name, group in (("a", "one"), ("b", "one"), ("c", "one"), ("x", "two")):
-        queue.wait(f"uid-{name}", group)
+        queue.wait(f"uid-{name}", Waits(group))
     queue.wake()
     assert taken(queue) == ["b", "x"]
-    queue.wait("uid-x", "two")
+    queue.wait("uid-x", Waits("two"))
     queue.placed("uid-b")
     assert taken(queue) == ["a"]
-    queue.wait("uid-a", "one")
+    queue.wait("uid-a", Waits("one"))
     assert taken(queue) == []
     queue.wake()
     assert taken(queue) == ["a", "x"]
@@ -82,7 +83,7 @@ def test_a_group_outlives_the_pods_that_left_it() -> None:
     queue = filled(pod("a"), pod("b"), pod("c"))
     taken(queue)
     for name in "abc":
-        queue.wait(f"uid-{name}", "one")
+        queue.wait(f"uid-{name}", Waits("one"))
     queue.remove("uid-a")
     queue.wake()
     assert taken(queue) == ["b"]
@@ -94,7 +95,7 @@ def test_a_group_outlives_the_pods_that_left_it() -> None:
 def test_a_changed_request_is_decided_again_at_once_but_our_own_writes_are_no_change() -> None:
     queue = filled(pod("a"))
     taken(queue)
-    queue.wait("uid-a", "shape")
+    queue.wait("uid-a", Waits("shape"))
     queue.put(pod("a", annotations={"hami-operator.io/epoch": "1"}))
     assert taken(queue) == []
     queue.put(pod("a", annotations={"nvidia.com/use-gputype": "A30"}))
@@ -119,7 +120,7 @@ def test_failures_of_the_world_back_off_and_double_up_to_a_limit() -> None:
 def test_a_removed_pod_is_gone_from_every_state() -> None:
     queue = filled(pod("ready"), pod("waiting"), pod("resting"))
     taken(queue)
-    queue.wait("uid-waiting", "g")
+    queue.wait("uid-waiting", Waits("g"))
     queue.rest("uid-resting", 0.0)
     for name in ("ready", "waiting", "resting"):
         queue.remove(f"uid-{name}")
@@ -137,3 +138,36 @@ def test_a_resting_pod_is_not_woken_by_changes() -> None:
     queue.wake_all()
     assert taken(queue, 0.5) == []
     assert taken(queue, REST_FIRST_SECONDS) == ["a"]
+
+
+def test_who_waits_for_a_quota_is_woken_by_its_namespace_alone_and_one_after_the_other() -> None:
+    queue = filled(pod("a"), pod("b"), pod("node"), pod("both"))
+    taken(queue)
+    quota = Waits("one", nodes=False, namespace="ns")
+    queue.wait("uid-a", quota)
+    queue.wait("uid-b", quota)
+    queue.wait("uid-node", Waits("one"))
+    queue.wait("uid-both", Waits("one", namespace="ns"))
+    queue.wake()
+    assert taken(queue) == ["both", "node"]
+    queue.wait("uid-node", Waits("one"))
+    queue.wait("uid-both", Waits("one", namespace="ns"))
+    queue.wake_namespace("another")
+    assert taken(queue) == []
+    queue.wake_namespace("ns")
+    assert taken(queue) == ["a", "both"]
+    queue.placed("uid-a")
+    assert taken(queue) == ["b"]
+
+
+def test_a_pod_that_waits_for_something_else_now_lets_the_next_of_its_old_group_be_asked() -> None:
+    queue = filled(pod("a"), pod("b"))
+    taken(queue)
+    queue.wait("uid-a", Waits("one"))
+    queue.wait("uid-b", Waits("one"))
+    queue.wake()
+    assert taken(queue) == ["a"]
+    queue.wait("uid-a", Waits("one", nodes=False, namespace="ns"))
+    assert taken(queue) == ["b"]
+    queue.wait("uid-b", Waits("one"))
+    assert taken(queue) == []

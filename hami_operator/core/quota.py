@@ -212,7 +212,7 @@ def read_quota(obj: Object, kind: str, keys: Mapping[str, QuotaKey]) -> Quota:
     name = fields.text(metadata, "name", "metadata.")
     texts = fields.amounts(spec, "hard", "spec.")
     scopes = _read_scopes(spec)
-    limits = tuple(_limit(keys[key], text) for key, text in texts.items() if key in keys)
+    limits = tuple(_limit(key, texts[key.text]) for key in keys.values() if key.text in texts)
     return Quota(
         id=QuotaId(kind, namespace, name),
         limits=limits,

@@ -41,7 +41,7 @@ def on_pod_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
         if until is not None:
             world.queue.hold(pod.key.uid, until)
     else:
-        _leave(world, pod.key.uid)
+        _leave(world, pod.key)
     _follow(world, pod, change)
     if pod.terminal or phase_of(pod) == protocol.Phase.FAILED:
         world.pod_ended(pod.key)
@@ -51,10 +51,10 @@ def on_pod_gone(world: World, key: PodKey) -> None:
     """A pod went, as an event or the periodic resync tells."""
     change = world.cluster.ledger.gone(key.uid, world.now())
     world.cluster.failing.forget_pod(key.uid)
-    _leave(world, key.uid)
+    _leave(world, key)
     world.pod_ended(key)
     if change.freed:
-        world.queue.wake()
+        world.freed(key.namespace)
 
 
 def on_pod_fenced(world: World, key: PodKey, obj: Mapping[str, Any] | None) -> None:
@@ -69,13 +69,14 @@ def on_pod_fenced(world: World, key: PodKey, obj: Mapping[str, Any] | None) -> N
     else:
         on_pod_event(world, obj, gone=False)
     if freed:
-        world.queue.wake()
+        world.freed(key.namespace)
 
 
-def _leave(world: World, uid: str) -> None:
-    if uid in world.queue:
-        world.queue.remove(uid)
-        world.pod_left(uid)
+def _leave(world: World, key: PodKey) -> None:
+    if key.uid in world.queue:
+        world.queue.remove(key.uid)
+        world.blocked.forget(key)
+        world.pod_left(key.uid)
 
 
 def is_pending(pod: Pod, scheduler_name: str) -> bool:
@@ -92,7 +93,7 @@ def is_pending(pod: Pod, scheduler_name: str) -> bool:
 def _follow(world: World, pod: Pod, change: Change) -> None:
     """Wake those that a change could help, and tell what could not be read."""
     if change.freed:
-        world.queue.wake()
+        world.freed(pod.key.namespace)
     for family, text in change.problems.items():
         message = f"{family}: {text}; its node takes no new {family} pods until this is mended or the pod is gone"
         key = pod.key

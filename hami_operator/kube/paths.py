@@ -10,6 +10,7 @@ NAMESPACES = "/api/v1/namespaces"
 CLAIMS = "/api/v1/persistentvolumeclaims"
 VOLUMES = "/api/v1/persistentvolumes"
 RESOURCE_QUOTAS = "/api/v1/resourcequotas"
+EXTENDED_QUOTAS = "/apis/hami-operator.io/v1alpha1/extendedresourcequotas"
 VERSION = "/version"
 
 
@@ -21,6 +22,12 @@ def node(name: str) -> str:
 def pod(namespace: str, name: str) -> str:
     """One pod; its subresources stand behind it (``/binding``, ``/status``)."""
     return f"{NAMESPACES}/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
+
+
+def extended_quota(namespace: str, name: str) -> str:
+    """One ExtendedResourceQuota; its status stands behind it (``/status``)."""
+    root, kind = EXTENDED_QUOTAS.rsplit("/", 1)
+    return f"{root}/namespaces/{quote(namespace, safe='')}/{kind}/{quote(name, safe='')}"
 
 
 def events(namespace: str) -> str:

@@ -78,6 +78,7 @@ class Installation:
         ``config`` is the settings file, that of the manifests by default; ``server`` where operators reach the API
         server, by default directly.
         """
+        await sandbox.kubectl("apply", "-f", str(manifests().parent / "crds"))
         await sandbox.kubectl("apply", "-k", str(manifests() / "overlays" / overlay))
         await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
         made = cls(sandbox, config or manifests() / "base" / "config.yaml", server)
