@@ -7,9 +7,9 @@ charts/hami/templates/scheduler/device-configmap.yaml.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class _Keys(BaseModel):
@@ -58,13 +58,28 @@ class IluvatarSection(_Keys):
     core_name: str = _cores("iluvatar.ai/vcuda-core")
 
 
-class IluvatarChip(_Keys):
+class _Chip(_Keys):
+    word: str = Field(alias="commonWord", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")
+
+
+Chip = TypeVar("Chip", bound=_Chip)
+
+
+class IluvatarChip(_Chip):
     """One chip of Iluvatar as v2.10 has them: a family that registers its cards."""
 
-    word: str = Field(alias="commonWord", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")
     count_name: str = Field(alias="resourceCountName", min_length=1)
     memory_name: str = Field(alias="resourceMemoryName", min_length=1)
     core_name: str = Field(alias="resourceCoreName", min_length=1)
+
+
+def _distinct(chips: tuple[Chip, ...]) -> tuple[Chip, ...]:
+    """Chips of different names, which keys are made of."""
+    words = [chip.word for chip in chips]
+    twice = sorted({word for word in words if words.count(word) > 1})
+    if twice:
+        raise ValueError(f"commonWord {twice[0]!r} stands there twice")
+    return chips
 
 
 def _iluvatar_chip(word: str) -> IluvatarChip:
@@ -80,6 +95,8 @@ class IluvatarsSection(_Keys):
     chips: tuple[IluvatarChip, ...] = tuple(
         _iluvatar_chip(word) for word in ("MR-V100", "MR-V50", "BI-V150", "BI-V100")
     )
+
+    _words = field_validator("chips")(_distinct)
 
     @model_validator(mode="before")
     @classmethod
@@ -170,10 +187,9 @@ class AscendTemplate(_Keys):
     memory_mib: int = Field(alias="memory", ge=1)
 
 
-class AscendChip(_Keys):
+class AscendChip(_Chip):
     """One chip; ``templates`` may come in any order."""
 
-    word: str = Field(alias="commonWord", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")
     count_name: str = Field(alias="resourceName", min_length=1)
     memory_name: str = Field(alias="resourceMemoryName", min_length=1)
     core_name: str = Field("", alias="resourceCoreName")
@@ -232,6 +248,8 @@ class VnpusSection(_Keys):
     soft: bool = Field(default=False, alias="hamiVnpuCore")
     dialect: Literal["2.7", "2.10"] = "2.10"
     chips: tuple[AscendChip, ...] = Field(ASCEND_CHIPS, alias="configs")
+
+    _words = field_validator("chips")(_distinct)
 
     @model_validator(mode="before")
     @classmethod
