@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import enum
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,9 @@ class Phase(enum.StrEnum):
 _COMMA_FIELDS = (7, 9)
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _RESERVED = frozenset(",:;")
+#: The colons of a PCI address, which Kunlunxin's cards have for an id: they are told from those between records.
+_PCI_COLONS = re.compile(r"\b([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):(?=[0-9a-fA-F]{2}\.[0-7](?:,|$))")
+_PCI_MARK = "\0"
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
@@ -78,7 +82,7 @@ def checked_devices(key: str, text: str, devices: Iterable[Device]) -> tuple[Dev
     devices = list(devices)
     seen: set[str] = set()
     for device in devices:
-        if not _RESERVED.isdisjoint(device.uuid):
+        if not _RESERVED.isdisjoint(_PCI_COLONS.sub("", device.uuid)):
             raise ProtocolError(key, max(text.find(device.uuid), 0), f"card id {device.uuid!r} holds one of , : ;")
         if device.uuid in seen:
             raise ProtocolError(key, max(text.find(device.uuid), 0), f"card {device.uuid!r} is listed twice")
@@ -217,7 +221,7 @@ def decode_shares(key: str, text: str) -> tuple[tuple[Share, ...], ...]:
 
 def _decode_segment(key: str, offset: int, segment: str) -> tuple[Share, ...]:
     shares = []
-    for piece in segment.split(":"):
+    for piece in _PCI_COLONS.sub(rf"\1{_PCI_MARK}\2{_PCI_MARK}", segment).split(":"):
         if "," in piece:
             fields = piece.split(",")
             if len(fields) < 4:
@@ -226,7 +230,7 @@ def _decode_segment(key: str, offset: int, segment: str) -> tuple[Share, ...]:
                 memory, cores = (
                     read_number(key, offset, n, f) for n, f in zip(("memory", "cores"), fields[2:4], strict=True)
                 )
-                shares.append(Share(fields[0], fields[1], memory, cores))
+                shares.append(Share(fields[0].replace(_PCI_MARK, ":"), fields[1], memory, cores))
         elif piece.strip():
             raise ProtocolError(key, offset, f"entry {piece!r} has no fields")
         offset += len(piece) + 1

@@ -48,6 +48,8 @@ REQUEST_SIZE = "enflame.com/gcu-request-size"
 
 GIB_MIB = 1024
 CARD_CORES = 100
+#: Beyond so many slices a percentage of compute does not tell how many they are.
+MOST_SLICES = 50
 
 
 class Partition(NamedTuple):
@@ -169,8 +171,8 @@ def _read_partitions(profiles: object) -> tuple[Partition, ...]:
         raise ProtocolError(DRS_CAPACITY, 0, "profiles is no JSON object of partition names and their ids")
     found = []
     for name, number in profiles.items():
-        match = re.fullmatch(r"([1-9]\d{0,2})g\.([1-9]\d{0,4})gb", name)
-        if match is None or not isinstance(number, str):
+        match = re.fullmatch(r"([1-9]\d?)g\.([1-9]\d{0,4})gb", name)
+        if match is None or int(match[1]) > MOST_SLICES or not isinstance(number, str):
             raise ProtocolError(DRS_CAPACITY, 0, f"profile {name!r}: {number!r} is no partition such as '3g.20gb': '1'")
         found.append(Partition(int(match[1]), int(match[2]), name, number))
     return tuple(sorted(found))
@@ -187,14 +189,14 @@ def _charge(context: FitContext, device: Device) -> Charge:
     return Charge(context.request.memory_mib or 0, context.request.cores or 0, device.cores)
 
 
-def _slices(share: Share, device: Device) -> int:
+def slices_in(share: Share, device: Device) -> int:
     """How many slices a share is, from its compute. HAMi writes the percentage rounded up, and then never gives the
     sixth of six single slices; here it is rounded down, and both are read."""
     return round(share.cores * max(partition.slices for partition in _partitions(device)) / CARD_CORES)
 
 
 def _has_slices(context: FitContext, state: CardState) -> Reason | None:
-    used = sum(_slices(tenant.share, state.device) for tenant in state.tenants)
+    used = sum(slices_in(tenant.share, state.device) for tenant in state.tenants)
     if used + (context.request.slices or 0) > state.device.slots:
         return Reason.CARD_TIME_SLICING_EXHAUSTED
     return one_card(context, state)
@@ -213,7 +215,7 @@ def _annotate(grant: Grant) -> dict[str, str]:
     for container, shares in zip(grant.pod.containers, grant.given, strict=True):
         for share in shares:
             device = grant.devices[share.card]
-            slices, gib = _slices(share, device), share.memory_mib // GIB_MIB
+            slices, gib = slices_in(share, device), share.memory_mib // GIB_MIB
             partition = next(p for p in _partitions(device) if (p.slices, p.gib) == (slices, gib))
             minors, size = str(device.custom["minor"]), size + slices
             containers[container.name] = {

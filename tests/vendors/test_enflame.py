@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from hami_operator.core.errors import ProtocolError
-from hami_operator.core.model import Device
+from hami_operator.core.model import Device, Share
 from hami_operator.core.objects import read_node
 from hami_operator.core.schedule import Cluster, Placement, binding_annotations, schedule
 from hami_operator.core.vendor import Profile
 from hami_operator.vendors.enflame import slices_of
-from hami_operator.vendors.enflame_drs import Partition
+from hami_operator.vendors.enflame_drs import Partition, slices_in
 from tests.builders import NOW, cluster, node, pod
 from tests.golden import rows
 from tests.vendors.replay import admit, check_fit, check_request, family
@@ -171,6 +171,7 @@ def test_cards_that_are_cut_hard_come_with_their_partitions() -> None:
         ('{"devices":[]}', "profiles is no JSON object"),
         ('{"devices":[],"profiles":{"3g20gb":"1"}}', "profile '3g20gb': '1' is no partition"),
         ('{"devices":[],"profiles":{"3g.20gb":1}}', "profile '3g.20gb': 1 is no partition"),
+        ('{"devices":[],"profiles":{"51g.20gb":"1"}}', "profile '51g.20gb': '1' is no partition"),
         ('{"devices":{},"profiles":{"3g.20gb":"1"}}', ""),
         ('{"devices":[{"index":"x"}],"profiles":{"3g.20gb":"1"}}', "record 0: index 'x'"),
         ('{"devices":[{"index":"0"},{"index":"0"}],"profiles":{"3g.20gb":"1"}}', "is listed twice"),
@@ -307,3 +308,14 @@ def test_partitions_of_a_pod_are_on_one_card() -> None:
 def test_a_node_is_of_one_family() -> None:
     assert SHARES.inventory(cut_node()) == ()
     assert PARTITIONS.inventory(sharing_node()) == ()
+
+
+@pytest.mark.parametrize("most", range(1, 51))
+def test_the_percentage_of_a_share_tells_its_slices(most: int) -> None:
+    """As it is written here, rounded down, and as HAMi writes it, rounded up."""
+    partitions = {f"{slices}g.1gb": str(slices) for slices in range(1, most + 1)}
+    text = json.dumps({"devices": [{"index": 0, "minor": 0, "capacity": most}], "profiles": partitions})
+    (card,) = PARTITIONS.inventory(cut_node(text=text))
+    for slices in range(1, most + 1):
+        for percent in (100 * slices // most, -(-100 * slices // most)):
+            assert slices_in(Share(card.uuid, "Enflame", 1024, percent), card) == slices

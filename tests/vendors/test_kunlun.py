@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import Device, DeviceRequest, Share
 from hami_operator.core.objects import read_node
+from hami_operator.core.protocol import decode_shares, encode_shares
 from hami_operator.core.schedule import Placement, binding_annotations, schedule
 from tests.builders import NOW, cluster, node, pod
 from tests.golden import rows
@@ -83,11 +85,20 @@ def test_sliced_cards_register_themselves_and_a_card_without_health_is_broken() 
         '[{"id":"0000:53:00.0","count":4,"devmem":98304,"devcore":100,"type":"XPU","health":true},'
         '{"id":"0000:a1:00.0","index":4,"count":4,"devmem":98304,"devcore":100,"type":"XPU","numa":1}]'
     )
-    with pytest.raises(Exception, match="holds one of , : ;"):
-        SLICES.inventory(node("n1", metadata={"annotations": {"hami.io/node-register-xpu": text}}))
-    fine = text.replace("0000:53:00.0", "XPU-0").replace("0000:a1:00.0", "XPU-4")
-    cards = SLICES.inventory(node("n1", metadata={"annotations": {"hami.io/node-register-xpu": fine}}))
-    assert [(card.uuid, card.index, card.healthy) for card in cards] == [("XPU-0", 0, True), ("XPU-4", 4, False)]
+    cards = SLICES.inventory(node("n1", metadata={"annotations": {"hami.io/node-register-xpu": text}}))
+    assert [(card.uuid, card.index, card.healthy) for card in cards] == [
+        ("0000:53:00.0", 0, True),
+        ("0000:a1:00.0", 4, False),
+    ]
+
+
+def test_pci_addresses_are_ids_although_colons_end_records() -> None:
+    text = "0000:53:00.0,XPU,24576,25:0000:a1:00.0,XPU,24576,25:;XPU-0,XPU,49152,50:;"
+    shares = decode_shares("key", text)
+    assert [[share.uuid for share in position] for position in shares] == [["0000:53:00.0", "0000:a1:00.0"], ["XPU-0"]]
+    assert encode_shares(shares) == text
+    with pytest.raises(ProtocolError):
+        decode_shares("key", "0000:53:XPU-0,XPU,24576,25:;")
 
 
 def whole(*counts: int) -> Any:
