@@ -40,6 +40,7 @@ from hami_operator.kube.quotastatus import write_status
 from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
 from hami_operator.live import empty_cluster
 from hami_operator.loop import DRAIN_SECONDS, Loop
+from hami_operator.orders import objection
 from hami_operator.queue import Queue
 from hami_operator.quotastatus import QuotaStatus
 from hami_operator.reload import DeviceConfig
@@ -133,7 +134,7 @@ class App:
         version = await server_version(self.client)
         guarded = self.client.guarded(lambda: self.elector.is_leader)
         patience = self.settings.node_lock.wait_seconds
-        binder = Binder(guarded, self.locks, version, self._knows, patience)
+        binder = Binder(guarded, self.locks, version, lambda order: objection(self.world, order), patience)
         self.world.pod_left = binder.abandon
         loop = Loop(self.world, binder, self.voice, self.telemetry)
         try:
@@ -164,9 +165,6 @@ class App:
         lease = self.settings.leader
         text = f"{problem}; the last good configuration stays in force"
         self.world.report(Problem("Lease", lease.name, lease.namespace, "", "ConfigurationUnusable", text))
-
-    def _knows(self, node: str) -> bool:
-        return self.world.cluster.inventory.get(node) is not None
 
     async def _fence_pending(self) -> None:
         """An old Binding may be under way for any pod that is pending, and for those that we reserved cards for when we

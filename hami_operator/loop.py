@@ -15,13 +15,14 @@ from typing import Any
 
 from hami_operator import decisionlog
 from hami_operator.core.model import Pod
-from hami_operator.core.schedule import Placement, Unschedulable, binding_annotations, binding_labels, schedule
+from hami_operator.core.schedule import Placement, Unschedulable, schedule
 from hami_operator.diary import Decided
 from hami_operator.handlers.allocations import retry_due
 from hami_operator.handlers.pods import on_pod_event
 from hami_operator.kube.backoff import delays
 from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Order, Outcome, Rejected, Why
 from hami_operator.kube.errors import Conflict, KubeError, NotLeading, Unanswered
+from hami_operator.orders import order_of
 from hami_operator.queue import Pending
 from hami_operator.telemetry import Telemetry
 from hami_operator.voice import Voice
@@ -76,7 +77,7 @@ class Loop:
         world.blocked.forget(pod.key)
         self._voice.placed(pod, message)
         # 4. Carry it out beside the next decisions.
-        order = self._order(pod, decision)
+        order = order_of(world, pod, decision)
         if order.locks:
             world.cluster.set_busy(decision.node, locked=True)
         self._spawn(self._carry_out(pod, order))
@@ -140,22 +141,6 @@ class Loop:
         return True
 
     # -- carrying out --------------------------------------------------------------------------------------------
-
-    def _order(self, pod: Pod, decision: Placement) -> Order:
-        cluster, allocation = self._world.cluster, decision.allocation
-        entry = cluster.inventory.get(decision.node)
-        if entry is None or not allocation:
-            return Order(pod.key, pod.resource_version, decision.node, {}, {}, pod.annotations)
-        locks = {profile.lock_key for profile in cluster.profiles if profile.key in allocation.families} - {""}
-        return Order(
-            pod=pod.key,
-            resource_version=pod.resource_version,
-            node=decision.node,
-            annotations=binding_annotations(pod, entry, allocation, cluster.profiles, self._world.now()),
-            labels=binding_labels(decision.node),
-            present=pod.annotations,
-            locks=tuple(sorted(locks)),
-        )
 
     async def _carry_out(self, pod: Pod, order: Order) -> None:
         begin = time.perf_counter()

@@ -21,7 +21,7 @@ What the rest of the program uses:
     terminal or its bind-phase becomes ``failed``; ``await sweep()`` as a new leader and at each resync. Ask it:
     ``busy(node)``, ``waiting()``. ``tell(LockNews)`` is called when a pod begins to wait and when a lock is forced.
 
-``binder.Binder(client, locks, server_version, node_known, lock_patience_s)``
+``binder.Binder(client, locks, server_version, objection, lock_patience_s)``
     ``await bind(Order) -> Bound | Rejected(why, message, pod) | Gone | BoundElsewhere(node, pod)``: always definite.
     Only ``Bound`` keeps the reservation (for ``LOCK_BUSY`` the caller may keep it; nothing was written).
     ``abandon(uid)`` when a pod is deleted while it may be waiting. ``in_hand`` are the uids under way.

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from hami_operator.core.model import PodKey
+from hami_operator.core.model import Allocation, PodKey
 from hami_operator.core.protocol import EPOCH, OWN_PREFIX
 
 from . import paths
@@ -43,6 +43,7 @@ class Order:
     labels: Mapping[str, str] = field(default_factory=dict)
     present: Mapping[str, str] = field(default_factory=dict)
     locks: tuple[str, ...] = ()
+    allocation: Allocation = Allocation()
 
 
 class Why(enum.Enum):
@@ -50,6 +51,7 @@ class Why(enum.Enum):
 
     NOT_WRITABLE = "what is to be written would break the pod"
     NODE_GONE = "the node is gone"
+    NODE_CHANGED = "the node has changed since the decision"
     LOCK_BUSY = "the node lock is held by another pod"
     CHANGED = "the pod has changed since the decision"
     REFUSED = "the API server refuses it"
@@ -90,20 +92,23 @@ Outcome = Bound | Rejected | Gone | BoundElsewhere
 
 
 class Binder:
-    """Carries out orders. ``server`` is the API server's (major, minor) version."""
+    """Carries out orders. ``server`` is the API server's (major, minor) version.
+
+    ``objection`` tells why an order is not to be carried out any more; it is asked before the locks and with them.
+    """
 
     def __init__(
         self,
         client: Client,
         locks: NodeLocks,
         server: tuple[int, int],
-        node_known: Callable[[str], bool],
+        objection: Callable[[Order], Rejected | None],
         lock_patience_s: float = 25.0,
     ) -> None:
         self._client = client
         self._locks = locks
         self._labels_in_binding = server >= LABELS_IN_BINDING
-        self._node_known = node_known
+        self._objection = objection
         self._lock_patience_s = lock_patience_s
 
     @property
@@ -126,8 +131,8 @@ class Binder:
         kept = {key: value for key, value in order.present.items() if order.annotations.get(key, "") is not None}
         if complaint := problem(kept, written, order.labels):
             return Rejected(Why.NOT_WRITABLE, complaint)
-        if not self._node_known(order.node):
-            return Rejected(Why.NODE_GONE, f"node {order.node} is not known")
+        if (rejected := self._objection(order)) is not None:
+            return rejected
         self._locks.in_hand.add(order.pod.uid)
         try:
             return await self._bind_locked(order)
@@ -142,7 +147,7 @@ class Binder:
                 break
             taken.append(key)
         else:
-            outcome = await self._bind_unlocked(order)
+            outcome = self._objection(order) or await self._bind_unlocked(order)
         if not isinstance(outcome, Bound):
             for key in reversed(taken):
                 await self._release(order, key)

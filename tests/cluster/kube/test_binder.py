@@ -17,7 +17,7 @@ from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Order
 from hami_operator.kube.client import Client
 from hami_operator.kube.errors import NotLeading
 from hami_operator.kube.fence import PodAbsent, PodOnNode, PodUnbound, fence
-from hami_operator.kube.lockbook import LockSettings
+from hami_operator.kube.lockbook import LockSettings, Turn
 from hami_operator.kube.nodelock import NodeLocks
 from tests.cluster.kube.conftest import World, until
 from tests.faultproxy import Fault, FaultProxy, Kind
@@ -28,7 +28,7 @@ TO_ALLOCATE = "hami.io/vgpu-devices-to-allocate"
 
 
 def binder_of(client: Client, server: tuple[int, int] = (1, 37), patience_s: float = 0.0) -> Binder:
-    return Binder(client, NodeLocks(client), server, lambda _: True, patience_s)
+    return Binder(client, NodeLocks(client), server, lambda _: None, patience_s)
 
 
 async def order_for(world: World, pod: PodKey, node: str, **changes: Any) -> Order:
@@ -136,7 +136,7 @@ async def test_fifty_pods_at_once_on_one_node_are_bound_one_after_another(client
     """A plugin serves one pod at a time: it releases the lock, and the next is bound."""
     node = await world.node()
     locks = NodeLocks(client, LockSettings(poll_s=1000))
-    binder = Binder(client, locks, (1, 37), lambda _: True, 60)
+    binder = Binder(client, locks, (1, 37), lambda _: None, 60)
     served: list[str] = []
 
     async def plugin() -> None:
@@ -202,10 +202,24 @@ async def test_annotations_that_just_fit_are_written_and_the_pod_stays_writable(
 
 async def test_a_node_that_is_not_known_gets_no_pod(proxied: Client, proxy: FaultProxy, world: World) -> None:
     pod = await world.pod()
-    binder = Binder(proxied, NodeLocks(proxied), (1, 37), lambda _: False)
-    outcome = await binder.bind(await order_for(world, pod, "no-such-node"))
-    assert outcome == Rejected(Why.NODE_GONE, "node no-such-node is not known")
+    unknown = Rejected(Why.NODE_GONE, "node no-such-node is not known")
+    binder = Binder(proxied, NodeLocks(proxied), (1, 37), lambda _: unknown)
+    assert await binder.bind(await order_for(world, pod, "no-such-node")) == unknown
     assert proxy.writes() == 0
+
+
+async def test_a_node_that_changes_while_its_lock_is_waited_for_gets_no_pod(client: Client, world: World) -> None:
+    node, holder, pod = await world.node(), await world.pod(), await world.pod()
+    locks, changed = NodeLocks(client), Rejected(Why.NODE_CHANGED, "its card fell ill")
+    said: list[Rejected | None] = [None, changed]
+    binder = Binder(client, locks, (1, 37), lambda _: said.pop(0), 60)
+    assert await locks.take(node, holder, 0) is Turn.TAKEN
+    binding = asyncio.ensure_future(binder.bind(await order_for(world, pod, node)))
+    await until(lambda: bool(locks.waiting()), "the pod waits for the lock")
+    await locks.release(node, holder)
+    assert await asyncio.wait_for(binding, 10) == changed
+    assert await node_name(world, pod) is None
+    assert await world.lock(node) is None
 
 
 async def test_a_node_that_just_went_gets_no_pod(client: Client, world: World) -> None:
