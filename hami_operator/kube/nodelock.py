@@ -25,7 +25,7 @@ from .client import METADATA_ONLY, Client, Json
 from .errors import Conflict, Invalid, KubeError, NotFound, NotLeading, Unanswered
 from .lockbook import UNKNOWN, LockBook, LockNews, LockSettings, LockState, Turn, Waiter, go_duration
 from .lockjudge import LockJudge
-from .takeover import Wait
+from .takeover import GONE_SECONDS, Wait
 
 log = logging.getLogger(__name__)
 
@@ -212,17 +212,27 @@ class NodeLocks:
             state.wake_first()
             return
         with contextlib.suppress(NotFound):
-            await until_answered(lambda: self._clear_once(state))
+            pause = await until_answered(lambda: self._clear_once(state))
+            if pause <= GONE_SECONDS:
+                self._spawn(self._clear_later(state, pause))
 
-    async def _clear_once(self, state: LockState) -> None:
+    async def _clear_later(self, state: LockState, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        await self._clear(state)
+
+    async def _clear_once(self, state: LockState) -> float:
+        """Remove the lock if it may be; the seconds until that may have changed (inf: not by the passing of time)."""
         value = state.value
         if value is None:
-            return
+            return math.inf
         verdict = await self._judge.verdict(state, None)
-        if isinstance(verdict, Wait) or (verdict.fence and not await self._judge.fenced(state)):
-            return
+        if isinstance(verdict, Wait):
+            return verdict.seconds
+        if verdict.fence and not await self._judge.fenced(state):
+            return math.inf
         if state.value == value and await self._swap(state, None):
             log.info("node %s: lock %r removed: %s", state.node, value, verdict.holder.value)
+        return math.inf
 
     # -- the annotation ------------------------------------------------------------------------------------------
 

@@ -50,9 +50,15 @@ class Take:
 
 _AT_ONCE = frozenset({Holder.UNREADABLE, Holder.GONE, Holder.TERMINAL, Holder.FAILED, Holder.ELSEWHERE, Holder.LOOSE})
 
+#: A pod that was deleted by force leaves its kubelet's Allocate call behind, and that call does not say for which pod
+#: it is: the plugin would serve it the cards of whoever holds the lock by then. So a lock must be this old, in seconds.
+GONE_SECONDS = 5.0
+
 
 def judge(holder: Holder, age_s: float, timeout_s: float) -> Take | Wait:
     """Whether a lock that is ``age_s`` seconds old may be taken from ``holder``."""
+    if holder is Holder.GONE and age_s < GONE_SECONDS:
+        return Wait(GONE_SECONDS - age_s)
     if holder in _AT_ONCE:
         return Take(holder, fence=holder is Holder.LOOSE, warn=holder is Holder.UNREADABLE)
     if holder is Holder.IN_HAND:

@@ -13,7 +13,9 @@ TIMEOUT = 300.0
 
 JUDGED = [
     # a fresh lock, by its holder
-    (Holder.GONE, 0, Take(Holder.GONE)),
+    (Holder.GONE, 0, Wait(5)),  # its Allocate call may be under way
+    (Holder.GONE, 4, Wait(1)),
+    (Holder.GONE, 5, Take(Holder.GONE)),
     (Holder.TERMINAL, 0, Take(Holder.TERMINAL)),
     (Holder.FAILED, 0, Take(Holder.FAILED)),
     (Holder.ELSEWHERE, 0, Take(Holder.ELSEWHERE)),

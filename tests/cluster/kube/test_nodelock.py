@@ -16,6 +16,7 @@ from hami_operator.kube.client import Client
 from hami_operator.kube.errors import NotLeading
 from hami_operator.kube.lockbook import LockNews, LockSettings, Turn
 from hami_operator.kube.nodelock import NodeLocks
+from hami_operator.kube.takeover import GONE_SECONDS
 from tests.cluster.kube.conftest import World, until
 from tests.faultproxy import FaultProxy, Kind
 
@@ -96,7 +97,8 @@ async def in_hand(scene: Scene) -> None:
 
 HISTORIES = [
     # what the holder has done, the lock's text, what a waiter without patience gets, whether it is by force
-    ("gone, fresh", gone, "{0},default,{pod}", Turn.TAKEN, False),
+    ("gone, fresh", gone, "{4},default,{pod}", Turn.BUSY, False),
+    ("gone, its Allocate call as well", gone, "{5},default,{pod}", Turn.TAKEN, False),
     ("ended, fresh", succeeded, "{0},default,{pod}", Turn.TAKEN, False),
     ("failed by its plugin, fresh", failed, "{0},default,{pod}", Turn.TAKEN, False),
     ("bound elsewhere, fresh", elsewhere, "{0},default,{pod}", Turn.TAKEN, False),
@@ -107,7 +109,7 @@ HISTORIES = [
     ("allocating, twice expired", allocating, "{601},default,{pod}", Turn.TAKEN, True),
     ("served, fresh", success, "{3},default,{pod}", Turn.BUSY, False),
     ("served, expired", success, "{301},default,{pod}", Turn.TAKEN, False),
-    ("another namespace's pod of that name, fresh", allocating, "{0},kube-system,{pod}", Turn.TAKEN, False),
+    ("another namespace's pod of that name", allocating, "{5},kube-system,{pod}", Turn.TAKEN, False),
     ("old form, fresh", allocating, "{60}", Turn.BUSY, False),
     ("old form, expired", allocating, "{301}", Turn.TAKEN, False),
     ("unreadable time", allocating, "yesterday,default,{pod}", Turn.TAKEN, True),
@@ -339,10 +341,12 @@ async def test_a_lock_of_a_former_process_is_released_by_name(client: Client, wo
 
 
 async def test_a_pod_that_ended_loses_its_lock_without_anyone_waiting(client: Client, world: World) -> None:
-    locks = locks_of(client)
+    clock = Clock()
+    locks = NodeLocks(client, NEVER, clock=clock)
     node, holder = await world.node(), await world.pod()
     assert await locks.take(node, holder, 0) is Turn.TAKEN
     await world.delete_pod(holder)
+    clock.now += GONE_SECONDS
     locks.pod_ended(PodKey(holder.namespace, holder.name, "namesake"))
     locks.pod_ended(holder)
 
@@ -371,7 +375,7 @@ async def test_a_new_leader_sweeps_dead_locks_and_leaves_living_ones(client: Cli
     await world.bind(allocated, living, annotations={BIND_PHASE: "allocating"})
     names = {dead: "long-gone", living: allocated.name, loose: pending.name, foreign: other.name}
     for node, name in names.items():
-        await world.annotate(paths.node(node), {NODE_LOCK: format_lock(NOW, "default", name)})
+        await world.annotate(paths.node(node), {NODE_LOCK: format_lock(NOW - 5, "default", name)})
         locks.node_seen(await world.read_node(node))
     await locks.sweep()
     assert [await world.lock(node) is None for node in names] == [True, False, True, False]
@@ -408,12 +412,14 @@ async def test_an_anonymous_lock_of_others_expires_after_two_minutes(
 
 
 async def test_an_anonymous_lock_of_ours_is_known_by_its_pod(client: Client, world: World) -> None:
-    locks = locks_of(client, LockSettings(poll_s=0.0, keys=frozenset({NODE_LOCK, DSMLU})))
+    clock = Clock()
+    locks = NodeLocks(client, LockSettings(poll_s=0.0, keys=frozenset({NODE_LOCK, DSMLU})), clock=clock)
     node, holder, waiter = await world.node(), await world.pod(), await world.pod()
     assert await locks.take(node, holder, 0, DSMLU) is Turn.TAKEN
     await world.bind(holder, node, annotations={BIND_PHASE: "allocating"})
     assert await locks.take(node, waiter, 0, DSMLU) is Turn.BUSY
     await world.delete_pod(holder)
+    clock.now += GONE_SECONDS
     locks.pod_ended(holder)
 
     async def free() -> bool:
@@ -465,7 +471,7 @@ async def test_a_lock_that_can_not_be_swept_does_not_keep_the_others(
     locks = locks_of(proxied)
     nodes = sorted([await world.node() for _ in range(2)])
     for node in nodes:
-        await world.annotate(paths.node(node), {NODE_LOCK: format_lock(NOW, "default", "long-gone")})
+        await world.annotate(paths.node(node), {NODE_LOCK: format_lock(NOW - 5, "default", "long-gone")})
         locks.node_seen(await world.read_node(node))
     proxy.fault(Kind.STATUS, "PATCH", f"/nodes/{nodes[0]}", status=403)
     await locks.sweep()
