@@ -41,11 +41,11 @@ def on_node_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
 
 
 def _registered_anew(world: World, before: NodeDevices | None, name: str) -> None:
-    """A plugin that registers other cards than before has been mended or replaced."""
+    """A plugin that registers other cards than before, or again after it was away, has been mended or replaced."""
     entry = world.cluster.inventory.get(name)
     if before is not None and entry is not None:
         for family, devices in entry.devices.items():
-            if devices != before.devices.get(family):
+            if devices != before.devices.get(family) or family in entry.live - before.live:
                 end_trouble(world, name, family, world.now())
 
 
