@@ -1,0 +1,120 @@
+"""docs/vendors.md is made of the families' profiles and the examples' own comments, so it can't fall behind.
+
+``UPDATE=1 python -m pytest tests/manifests/test_docs.py`` writes it anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from pathlib import Path
+
+from hami_operator import vendors
+from hami_operator.config import DevicesSection
+from hami_operator.core.vendor import Profile
+
+from .conftest import MANIFESTS
+
+PAGE = MANIFESTS.parent / "docs" / "vendors.md"
+EXAMPLES = MANIFESTS / "examples"
+
+#: All families there are, also those that HAMi starts with a flag alone.
+EVERY = DevicesSection(vnpus={}, iluvatars={})
+
+#: Folder of examples -> (heading, keys of the families that it shows; a trailing * stands for any ending).
+CHAPTERS = {
+    "nvidia": ("NVIDIA", ("NVIDIA",)),
+    "metax": ("MetaX", ("Metax-GPU", "Metax-SGPU")),
+    "kunlun": ("Kunlunxin", ("kunlun", "XPU")),
+    "awsneuron": ("AWS Neuron", ("AWSNeuron",)),
+    "enflame": ("Enflame", ("GCU", "Enflame*")),
+    "ascend": ("Huawei Ascend", ("Ascend*",)),
+    "cambricon": ("Cambricon", ("MLU",)),
+    "hygon": ("Hygon", ("DCU",)),
+    "iluvatar": ("Iluvatar", ("Iluvatar*", "MR-*", "BI-*")),
+    "mthreads": ("Moore Threads", ("Mthreads",)),
+    "amd": ("AMD", ("AMD",)),
+    "biren": ("Biren", ("Biren",)),
+    "vastai": ("Vastai", ("Vastai",)),
+}
+
+HEAD = """# What users may write, vendor by vendor
+
+Amounts stand under `resources.limits` of a container; the examples are files under `manifests/examples/`, and the tests
+send each through admission and placement. Memory amounts are MiB of each card unless the table says otherwise;
+`hami.io/node-scheduler-policy` and `hami.io/gpu-scheduler-policy` work for all families. The wire keys are those of the
+device plugins that read them, which need no change.
+
+Ascend, and Iluvatar by chips, are in force when the settings have `devices: {vnpus: {}}` and `devices: {iluvatars: {}}`
+(HAMi starts them with flags of their own); all others are in force unless their section is set to `null`.
+
+This page is made from the profiles and the examples (`tests/manifests/test_docs.py`).
+"""
+
+
+def comment(file: Path) -> str:
+    """The comment at the top of an example, as one line."""
+    lines = []
+    for line in file.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# ").rstrip())
+    return re.sub(r"\s+", " ", " ".join(lines)).strip().replace("|", "\\|")
+
+
+def matches(profile: Profile, patterns: tuple[str, ...]) -> bool:
+    return any(
+        profile.key.startswith(pattern[:-1]) if pattern.endswith("*") else profile.key == pattern
+        for pattern in patterns
+    )
+
+
+def family_rows(profiles: list[Profile]) -> list[str]:
+    rows = ["| Family | Count | Memory | Cores | Others | List the plugin reads |", "|---|---|---|---|---|---|"]
+    for profile in profiles:
+        names = profile.names
+        unit = "" if profile.memory_unit_mib == 1 or not names.memory else f" (x {profile.memory_unit_mib} MiB)"
+        shown = (names.count, names.memory, names.cores)
+        known = {name for name in shown if name}
+        others = [name for name in names.all() if name not in known]
+        cells = [f"`{name}`" if name else "-" for name in shown]
+        cells[1] += unit
+        others_text = ", ".join(f"`{name}`" for name in others) or "-"
+        read = profile.to_allocate_key or profile.allocated_key
+        rows.append(f"| `{profile.key}` | {' | '.join(cells)} | {others_text} | `{read}` |")
+    return rows
+
+
+def page() -> str:
+    profiles = EVERY.profiles()
+    parts = [HEAD]
+    for folder, (heading, patterns) in CHAPTERS.items():
+        here = [profile for profile in profiles if matches(profile, patterns)]
+        parts.append(f"## {heading}\n\n" + "\n".join(family_rows(here)) + "\n")
+        rows = ["| Example | What it shows, and what happens |", "|---|---|"]
+        for file in sorted((EXAMPLES / folder).glob("*.yaml")):
+            rows.append(f"| [{file.stem}](../manifests/examples/{folder}/{file.name}) | {comment(file)} |")
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def test_the_page_is_what_profiles_and_examples_say() -> None:
+    text = page()
+    if os.environ.get("UPDATE"):
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(text)
+    assert PAGE.read_text() == text, "run: UPDATE=1 python -m pytest tests/manifests/test_docs.py"
+
+
+def test_every_family_and_every_folder_of_examples_has_its_place() -> None:
+    for profile in EVERY.profiles():
+        found = [folder for folder, (_, patterns) in CHAPTERS.items() if matches(profile, patterns)]
+        assert len(found) == 1, (profile.key, found)
+    aside = {"quota", "volcano"}
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} - aside == set(CHAPTERS)
+
+
+def test_every_vendor_module_says_what_it_is_and_where_that_comes_from() -> None:
+    for module in vendors.VENDORS:
+        assert "Source" in (inspect.getdoc(module) or ""), module.__name__
