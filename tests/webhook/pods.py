@@ -25,6 +25,7 @@ NVIDIA: Mapping[str, Any] = {
     "overwrite_env": False,
     "core_policy": "default",
     "runtime_class": "",
+    "topology": "auto",
 }
 
 SETTINGS = Settings(scheduler_name="hami-scheduler", overwrite_default_scheduler=True, privileged=Privileged.DENY)
