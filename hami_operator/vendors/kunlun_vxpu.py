@@ -17,7 +17,6 @@ from hami_operator.core.model import Container, Device, DeviceRequest
 from hami_operator.core.reasons import Reason
 from hami_operator.core.request import amount, memory_amount, registered_devices
 from hami_operator.core.vendor import (
-    NOTHING,
     Admission,
     CardState,
     Charge,
@@ -164,8 +163,5 @@ def _chooser(context: FitContext) -> Chooser:
 
 
 def _cut_of(state: CardState) -> int:
-    """In how many slices a card is cut now, or was by an init container of the pod."""
-    sizes = [tenant.share.memory_mib for tenant in state.tenants]
-    if state.own_peak != NOTHING:
-        sizes.append(state.own_peak.memory_mib // state.own_peak.slots)
-    return max((_cut(size, state.device.memory_mib) for size in sizes), default=1)
+    """In how many slices a card is cut. What the pod's own init containers cut is whole again before its apps start."""
+    return max((_cut(tenant.share.memory_mib, state.device.memory_mib) for tenant in state.tenants), default=1)

@@ -194,7 +194,7 @@ def test_handles_are_never_passed_by_pods_one_after_the_other() -> None:
     assert sum(cards is not None for cards in placed) == 24
 
 
-def test_a_card_that_an_init_container_cuts_takes_handles_once() -> None:
+def test_handles_of_an_init_container_are_free_again_for_the_apps() -> None:
     world = cluster([sliced_node()], profiles=[SLICES])
     assert place(world, slices("five", (5, 24576))) is not None
     assert place(world, slices("p", (3, 49152), init=(1, 49152))) is None
