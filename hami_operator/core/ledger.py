@@ -15,6 +15,7 @@ from typing import TypeVar
 from .decode import decode_pod
 from .journal import Journal
 from .model import PLAIN, Allocation, AntiAffinity, Pod, PodKey, Resources, Traits
+from .space import Space
 from .usage import Holdings, Tenancies, holdings, tenancies
 from .vendor import NOTHING, Amounts, Profile, Tenant, added
 
@@ -45,14 +46,6 @@ class PodRecord:
     assumed: bool = False
     traits: Traits = PLAIN
     asked: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class Space:
-    """The pods of one namespace that hold something, by uid; ``version`` rises whenever what they hold changes."""
-
-    pods: dict[str, PodRecord] = field(default_factory=dict)
-    version: int = 0
 
 
 @dataclass(slots=True)
@@ -308,7 +301,7 @@ class Ledger:
         if before is not None and _weighs_the_same(before, record):
             if record.node:
                 self._nodes[record.node].pods[uid] = record
-                self._spaces[record.key.namespace].pods[uid] = record
+                self._spaces[record.key.namespace].refresh(record)
             return Change(record.node, problems=new_problems)
         if before is not None:
             self._take_out(before)
@@ -317,7 +310,7 @@ class Ledger:
             usage.add(record, 1)
             self._keeping_away += bool(record.anti_affinity)
             self.journal.note(record.node)
-            self._touch(record.key.namespace).pods[uid] = record
+            self._touch(record.key.namespace).put(record)
         freed = before is not None and bool(before.node)
         return Change(before.node if before and freed else record.node, bool(record.node) or freed, freed, new_problems)
 
@@ -346,13 +339,12 @@ class Ledger:
         usage.add(record, -1)
         self._keeping_away -= bool(record.anti_affinity)
         self.journal.note(record.node)
-        del self._touch(record.key.namespace).pods[record.key.uid]
+        self._touch(record.key.namespace).drop(record)
 
     def _touch(self, namespace: str) -> Space:
         space = self._spaces.get(namespace)
         if space is None:
             space = self._spaces[namespace] = Space()
-        space.version += 1
         self.touched.add(namespace)
         return space
 

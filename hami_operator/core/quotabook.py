@@ -1,32 +1,52 @@
-"""The quota objects in force by namespace, and what they leave a pod. What is used is derived from the ledger.
-
-Nothing is ever added to or taken from a sum that is kept: a namespace's sums are made anew when the ledger says that
-its pods hold something else.
-"""
+"""The quota objects in force by namespace, and what they leave a pod. What is used is derived from the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .certain import Certain
 from .ledger import Ledger, PodRecord
-from .model import Pod, Traits
+from .model import Pod
 from .quota import Limit, Quota, QuotaId, QuotaKey, quota_keys
 from .room import Allowance, Room, room_of
+from .space import Kind, Space
+from .sums import sum_of
 from .usage import Holdings
-from .vendor import NOTHING, Amounts, Profile, added
+from .vendor import Amounts, Profile
 
 #: By family key.
 Rooms = Mapping[str, Room]
 NO_ROOMS: Rooms = {}
 
 
-@dataclass(slots=True)
-class _Answers:
-    """Rooms of one namespace by what tells its pods apart, as long as the ledger's version is this."""
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """The limits of one object for one family, as far as they speak of pods of one kind: (part, hard)."""
 
-    version: int
-    rooms: dict[tuple[Traits, frozenset[str]], Rooms] = field(default_factory=dict)
+    quota: Quota
+    family: str
+    asked_as: str
+    limits: tuple[Limit, ...]
+    pairs: tuple[tuple[int, int], ...]
+    malformed: bool
+
+    def used(self, space: Space) -> Amounts:
+        """What the pods hold that the object speaks of."""
+        found = [amounts for kind, amounts in space.totals(self.family) if self._covers(kind)]
+        return found[0] if len(found) == 1 else sum_of(found)
+
+    def _covers(self, kind: Kind) -> bool:
+        traits, asked = kind
+        return self.quota.covers(traits) and (not self.asked_as or self.asked_as in asked)
+
+
+@dataclass(slots=True)
+class _Objects:
+    """The objects of one namespace, and what bounds pods of each kind."""
+
+    by_id: dict[QuotaId, Quota] = field(default_factory=dict)
+    bounds: dict[Kind, tuple[_Bound, ...]] = field(default_factory=dict)
 
 
 class QuotaBook:
@@ -34,66 +54,101 @@ class QuotaBook:
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self.keys = quota_keys(profiles)
-        self._objects: dict[str, dict[QuotaId, Quota]] = {}
-        self._answers: dict[str, _Answers] = {}
+        self._spaces: dict[str, _Objects] = {}
 
     def put(self, quota: Quota) -> bool:
         """Take over an object as it is now, in one step; False when that changes nothing that is enforced."""
-        objects = self._objects.setdefault(quota.id.namespace, {})
-        before = objects.get(quota.id)
-        objects[quota.id] = quota
-        if before is not None and (before.limits, before.scopes) == (quota.limits, quota.scopes):
-            return False
-        self._answers.pop(quota.id.namespace, None)
-        return True
+        objects = self._spaces.setdefault(quota.id.namespace, _Objects())
+        before = objects.by_id.get(quota.id)
+        objects.by_id[quota.id] = quota
+        objects.bounds.clear()
+        return before is None or (before.limits, before.scopes) != (quota.limits, quota.scopes)
 
     def remove(self, quota: QuotaId) -> bool:
         """The object is gone; False when it was not known."""
-        objects = self._objects.get(quota.namespace, {})
-        if objects.pop(quota, None) is None:
+        objects = self._spaces.get(quota.namespace)
+        if objects is None or objects.by_id.pop(quota, None) is None:
             return False
-        if not objects:
-            del self._objects[quota.namespace]
-        self._answers.pop(quota.namespace, None)
+        objects.bounds.clear()
+        if not objects.by_id:
+            del self._spaces[quota.namespace]
         return True
 
     def get(self, quota: QuotaId) -> Quota | None:
         """One object, or None."""
-        return self._objects.get(quota.namespace, {}).get(quota)
+        objects = self._spaces.get(quota.namespace)
+        return None if objects is None else objects.by_id.get(quota)
 
     def of(self, namespace: str) -> Iterable[Quota]:
         """The objects of a namespace."""
-        return self._objects.get(namespace, {}).values()
+        objects = self._spaces.get(namespace)
+        return () if objects is None else objects.by_id.values()
 
     def namespaces(self) -> Iterable[str]:
         """The namespaces with objects."""
-        return self._objects.keys()
+        return self._spaces.keys()
+
+    def surely_leave(self, pod: Pod, charges: Mapping[str, Certain], ledger: Ledger) -> bool:
+        """Whether the pod is within every limit of its namespace whichever cards it gets: most are, and no more needs
+        to be asked then. ``charges`` is what is known of its charge by family."""
+        namespace = pod.key.namespace
+        if namespace not in self._spaces:
+            return True
+        space = ledger.space(namespace)
+        for bound in self._bounds(pod, ledger):
+            certain = charges.get(bound.family)
+            if certain is None:
+                continue
+            if bound.malformed or space.troubled:
+                return False
+            used = bound.used(space)
+            for part, hard in bound.pairs:
+                asked = certain[part]
+                if asked is None or (asked and asked + used[part] > hard):
+                    return False
+        return True
 
     def rooms(self, pod: Pod, ledger: Ledger) -> Rooms:
         """What all objects of its namespace together leave the pod, per family; empty where nothing is limited."""
-        namespace = pod.key.namespace
-        if namespace not in self._objects:
+        if pod.key.namespace not in self._spaces:
             return NO_ROOMS
-        space = ledger.space(namespace)
-        answers = self._answers.get(namespace)
-        if answers is None or answers.version != space.version:
-            answers = self._answers[namespace] = _Answers(space.version)
-        who = (pod.traits, ledger.asked(pod))
-        rooms = answers.rooms.get(who)
-        if rooms is None:
-            rooms = answers.rooms[who] = self._rooms(namespace, who, space.pods.values())
-        return rooms
-
-    def _rooms(self, namespace: str, who: tuple[Traits, frozenset[str]], records: Iterable[PodRecord]) -> Rooms:
-        traits, asked = who
+        space = ledger.space(pod.key.namespace)
         by_family: dict[str, list[Allowance]] = {}
-        for quota in self.of(namespace):
-            if quota.covers(traits):
-                for allowance in allowances(quota, records):
-                    key = allowance.key
-                    if not key.asked_as or key.asked_as in asked:
-                        by_family.setdefault(key.family, []).append(allowance)
+        for bound in self._bounds(pod, ledger):
+            used = bound.used(space)
+            troubled = [record for record in space.troubled.values() if bound.quota.covers(record.traits)]
+            by_family.setdefault(bound.family, []).extend(
+                Allowance(
+                    bound.quota.id,
+                    limit.key,
+                    used[limit.key.part],
+                    limit.hard,
+                    limit.problem or _uncountable(limit, troubled),
+                )
+                for limit in bound.limits
+            )
         return {family: room_of(tuple(found)) for family, found in by_family.items()}
+
+    def _bounds(self, pod: Pod, ledger: Ledger) -> tuple[_Bound, ...]:
+        kind = (pod.traits, ledger.asked(pod))
+        objects = self._spaces[pod.key.namespace]
+        bounds = objects.bounds.get(kind)
+        if bounds is None:
+            bounds = objects.bounds[kind] = tuple(_bounds(objects.by_id.values(), kind))
+        return bounds
+
+
+def _bounds(quotas: Iterable[Quota], kind: Kind) -> Iterator[_Bound]:
+    traits, asked = kind
+    for quota in quotas:
+        grouped: dict[tuple[str, str], list[Limit]] = {}
+        for limit in quota.limits if quota.covers(traits) else ():
+            key = limit.key
+            if not key.asked_as or key.asked_as in asked:
+                grouped.setdefault((key.family, key.asked_as), []).append(limit)
+        for (family, name), limits in grouped.items():
+            pairs = tuple((limit.key.part, limit.hard) for limit in limits)
+            yield _Bound(quota, family, name, tuple(limits), pairs, any(limit.problem for limit in limits))
 
 
 def allowances(quota: Quota, records: Iterable[PodRecord]) -> list[Allowance]:
@@ -136,11 +191,4 @@ def _uncountable(limit: Limit, records: Iterable[PodRecord]) -> str:
 
 def charged(held: Holdings) -> dict[str, Amounts]:
     """What a pod that holds this is charged, per family."""
-    return {family: _total(cards.values()) for family, cards in held.items()}
-
-
-def _total(amounts: Iterable[Amounts]) -> Amounts:
-    total = NOTHING
-    for one in amounts:
-        total = added(total, one)
-    return total
+    return {family: sum_of(cards.values()) for family, cards in held.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from . import protocol
 from .allocate import Demand, Offer, allocate, read_demand
-from .certain import Certain, at_least, certain_charges
+from .certain import at_least, certain_charges
 from .errors import InvalidRequest
 from .failing import Failing
 from .inventory import Inventory, NodeDevices
@@ -19,7 +19,6 @@ from .node_fit import Claim, Surroundings, node_refusals, pod_refusals
 from .quota import QuotaId
 from .quotabook import QuotaBook, Rooms, charged
 from .reasons import Reason, Refusal
-from .room import Room
 from .score import node_score
 from .vendor import NOTHING, Amounts, CardPolicy, Grant, Outlook, Profile, Witness, no_reach, no_score
 
@@ -199,11 +198,11 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
         kept = cluster.kept(pod)
     except InvalidRequest as error:
         return _everywhere(pod, cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
-    found = cluster.quotas.rooms(pod, cluster.ledger)
-    rooms = {family: found[family] for family in kept.certain if family in found} if found else found
-    if rooms:
+    if not cluster.quotas.surely_leave(pod, kept.certain, cluster.ledger):
+        found = cluster.quotas.rooms(pod, cluster.ledger)
+        rooms = {family: found[family] for family in kept.certain if family in found}
         return _under_quota(pod, kept, rooms, cluster, now)
-    return _best(pod, kept, cluster, now) or Unschedulable(kept.sentence(), kept, Waits(kept))
+    return _best(pod, kept, cluster, now) or Unschedulable(kept.sentence(), kept, _alike(pod, kept, cluster))
 
 
 def _best(pod: Pod, kept: Kept, cluster: Cluster, now: float) -> Placement | None:
@@ -228,7 +227,7 @@ def _under_quota(pod: Pod, kept: Kept, rooms: Rooms, cluster: Cluster, now: floa
     the node that would be best without quotas is asked what it has within them; only where that is nothing, every node
     is asked so.
     """
-    alike = Waits((kept, pod.traits), namespace=pod.key.namespace)
+    alike = _alike(pod, kept, cluster)
     for family, room in rooms.items():
         least = at_least(kept.certain[family])
         if not room.allows(least):
@@ -238,8 +237,6 @@ def _under_quota(pod: Pod, kept: Kept, rooms: Rooms, cluster: Cluster, now: floa
     best = _best(pod, kept, cluster, now)
     if best is None:
         return Unschedulable(kept.sentence(), kept, alike)
-    if all(_known(kept.certain[family], room) for family, room in rooms.items()):
-        return best
     charges = charged(cluster.ledger.held_by(pod, best.allocation))
     if _within(charges, rooms):
         return best
@@ -251,10 +248,11 @@ def _under_quota(pod: Pod, kept: Kept, rooms: Rooms, cluster: Cluster, now: floa
     return found or Unschedulable(bounded.sentence(), bounded, alike, _blocked(charges, rooms))
 
 
-def _known(certain: Certain, room: Room) -> bool:
-    """Whether everything that is limited is known without the cards."""
-    limits = (room.slots, room.memory_mib, room.cores)
-    return all(limit is None or part is not None for limit, part in zip(limits, certain, strict=True))
+def _alike(pod: Pod, kept: Kept, cluster: Cluster) -> Waits:
+    """Who is answered alike: where there are quotas, only pods of the namespace that the same ones speak of."""
+    if not cluster.quotas.of(pod.key.namespace):
+        return Waits(kept)
+    return Waits((kept, pod.traits), namespace=pod.key.namespace)
 
 
 def _within(charges: Mapping[str, Amounts], rooms: Rooms) -> bool:
