@@ -149,8 +149,8 @@ def _closed(profile: Profile, offer: Offer) -> Refusal | None:
 def _card_states(profile: Profile, offer: Offer) -> list[CardState]:
     used = offer.used.get(profile.key, {})
     states = [CardState(device, *used.get(device.uuid, NOTHING)) for device in offer.entry.devices[profile.key]]
-    if profile.tenant_keys is not None:
-        tenants = offer.tenants.get(profile.key, {})
+    tenants = offer.tenants.get(profile.key)
+    if tenants:
         for state in states:
             state.tenants = tuple(t for shares in tenants.get(state.device.uuid, {}).values() for t in shares)
     return states
@@ -168,6 +168,9 @@ def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: C
     """Write one share into the working state. What an init container holds is only remembered as a peak."""
     profile = context.profile
     share = profile.hooks.share(context, state, charge)
+    stays = kind is not ContainerKind.INIT and profile.tenant_keys is not None and not profile.part_tenants
+    if stays or charge.place:
+        state.tenants += (Tenant(share, profile.marks(context.pod)),)
     total = added(state.own_steady, Amounts(1, charge.memory_mib, charge.cores))
     if kind is ContainerKind.INIT:
         state.own_peak = larger(state.own_peak, total)
@@ -176,8 +179,6 @@ def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: C
     state.used_slots += 1
     state.used_memory_mib += charge.memory_mib
     state.used_cores += charge.cores
-    if profile.tenant_keys is not None:
-        state.tenants += (Tenant(share, profile.marks(context.pod)),)
     return share
 
 
@@ -187,7 +188,7 @@ def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: C
 def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Taken | tuple[Refusal, ...]:
     """The cards for one request, or the refusals of this node."""
     wanted, offered = context.request.count, len(states)
-    if wanted > offered:
+    if wanted > offered and wanted > sum(max(state.device.parts, 1) for state in states):
         return (Refusal(Reason.NODE_INSUFFICIENT_DEVICE, detail=f"{offered} cards, {wanted} asked"),)
     counts: Counter[Reason] = Counter()
     purse = _Purse(room, states, [])
@@ -199,7 +200,7 @@ def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Take
             return taken
         if passed:
             short = taken is Reason.ALLOCATED_CARDS_INSUFFICIENT and not last
-            counts[Reason.NUMA_NOT_FIT if short else taken] += len(passed)
+            counts[Reason.NUMA_NOT_FIT if short else taken] += len({state.device.uuid for state, _ in passed})
     return tuple(_with_numbers(refusal, purse) for refusal in card_refusals(counts, offered))
 
 
@@ -245,6 +246,13 @@ def _passing(context: FitContext, group: Sequence[CardState], purse: _Purse, cou
     for state in group:
         charge = context.profile.hooks.charge(context, state.device)
         reason = _refuse(context, state, charge)
+        others: Sequence[Charge] = ()
+        if reason is None and state.device.parts:
+            found = context.profile.hooks.parts(context, state, charge)
+            if isinstance(found, Reason):
+                reason = found
+            else:
+                charge, *others = found
         if reason is None and not purse.allows([(state, charge)]):
             reason = Reason.RESOURCE_QUOTA_NOT_FIT
         if context.witness is not None:
@@ -253,7 +261,8 @@ def _passing(context: FitContext, group: Sequence[CardState], purse: _Purse, cou
             counts[reason] += 1
             continue
         passed.append((state, charge))
-        if stop_early and len(passed) == context.request.count:
+        passed += ((state, other) for other in others)
+        if stop_early and len(passed) >= context.request.count:
             break
     return passed
 
@@ -280,8 +289,10 @@ def _selected(context: FitContext, passed: _Taken) -> _Taken | Reason:
     chosen = chooser([state for state, _ in passed], wanted)
     if chosen is None or isinstance(chosen, Reason):
         return chosen or hooks.no_choice
-    charges = {state.device.uuid: charge for state, charge in passed}
-    return [(state, charges[state.device.uuid]) for state in chosen]
+    charges: dict[str, list[Charge]] = {}
+    for state, charge in reversed(passed):
+        charges.setdefault(state.device.uuid, []).append(charge)
+    return [(state, charges[state.device.uuid].pop()) for state in chosen]
 
 
 def _charged(states: Sequence[CardState], taken: _Taken) -> Amounts:

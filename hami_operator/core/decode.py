@@ -45,7 +45,7 @@ def decode_pod(pod: Pod, profiles: Sequence[Profile]) -> Decoded:
         shares = pod.annotations.get(profile.allocated_key)
         if shares:
             try:
-                families[profile.key] = protocol.decode_shares(profile.allocated_key, shares)
+                families[profile.key] = profile.shares_of(profile, pod, shares)
             except ProtocolError as error:
                 problems[profile.key] = str(error)
     return Decoded(Allocation(families), problems)

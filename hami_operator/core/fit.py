@@ -36,11 +36,15 @@ class CardPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a request costs on one card; ``total_cores`` is what its cores are compared with."""
+    """What a request costs on one card; ``total_cores`` is what its cores are compared with.
+
+    ``place`` is the part that is taken of a card that is cut.
+    """
 
     memory_mib: int
     cores: int
     total_cores: int
+    place: str = ""
 
 
 class Tenant(NamedTuple):

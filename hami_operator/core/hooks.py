@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import protocol
 from .fit import NOTHING, Amounts, CardState, Charge, Chooser, FitContext, Grant, Outlook, added, larger
-from .model import Container, ContainerKind, Device, DeviceRequest, Share
+from .model import Container, ContainerKind, Device, DeviceRequest, Pod, Share
 from .reasons import Reason
 
 if TYPE_CHECKING:
@@ -106,7 +106,18 @@ def plain_share(context: FitContext, state: CardState, charge: Charge) -> Share:
     """Default of hook 8: the record holds what is charged."""
     profile, device = context.profile, state.device
     label = protocol.record_word(device.type) if profile.model_label else profile.key
-    return Share(device.uuid, label, charge.memory_mib, charge.cores)
+    uuid = f"{device.uuid}[{charge.place}]" if charge.place else device.uuid
+    return Share(uuid, label, charge.memory_mib, charge.cores)
+
+
+def one_part(context: FitContext, state: CardState, charge: Charge) -> Sequence[Charge] | Reason:
+    """Default of the parts of a card that is cut: one, wherever it lies."""
+    return (charge,)
+
+
+def read_shares(profile: Profile, pod: Pod, text: str) -> tuple[tuple[Share, ...], ...]:
+    """How a pod's device list is read where the list says all. Raises ProtocolError."""
+    return protocol.decode_shares(profile.allocated_key, text)
 
 
 def no_reach(devices: Sequence[Device]) -> int:
@@ -133,12 +144,16 @@ class Hooks:
     ``node_gate`` refuses a node, or tells what the request means on it where that is not what it says; ``no_choice``
     is the reason when cards enough would fit and the chooser finds no set among them. ``reach`` is the size of the
     largest linked group that a node's cards form, used or not.
+
+    ``parts`` is asked of cards with ``Device.parts``, once all checks have let them pass: what of the card the request
+    may have at once, up to its count, each with its place; or why nothing.
     """
 
     admit: Callable[[Profile, Container, Mapping[str, str]], Admission] = admit_as_is
     node_gate: Callable[[FitContext], Reason | DeviceRequest | None] = pass_node
     charge: Callable[[FitContext, Device], Charge] = charge_as_asked
     predicate: Callable[[FitContext, CardState], Reason | None] = pass_card
+    parts: Callable[[FitContext, CardState, Charge], Sequence[Charge] | Reason] = one_part
     chooser: Callable[[FitContext], Chooser | None] = greedy
     share: Callable[[FitContext, CardState, Charge], Share] = plain_share
     no_choice: Reason = Reason.ALLOCATED_CARDS_INSUFFICIENT

@@ -15,6 +15,7 @@ class Device:
 
     ``slots`` is how many containers may share it; ``cores`` is in the family's unit (NVIDIA: percent points, 100 is
     one whole card without scaling); ``type`` is the model text; ``custom`` holds the family's own facts.
+    ``parts`` is into how many hard partitions it can be cut at the most, if it is given in such alone (0: it is not).
     """
 
     uuid: str
@@ -27,6 +28,7 @@ class Device:
     healthy: bool = True
     mode: str = ""
     custom: Mapping[str, object] = field(default_factory=dict, hash=False)
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,13 @@ class Share:
 
     @property
     def card(self) -> str:
-        """The uuid of the physical card: a MIG share carries its slot in brackets behind it."""
+        """The uuid of the physical card: a share of a card that is cut carries its place in brackets behind it."""
         return self.uuid.partition("[")[0]
+
+    @property
+    def place(self) -> str:
+        """Which part of a card that is cut, as ``plan-position``; empty for a share of a card that is not."""
+        return self.uuid.partition("[")[2].removesuffix("]")
 
 
 @dataclass(frozen=True, slots=True)

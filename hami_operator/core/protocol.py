@@ -28,6 +28,9 @@ NODE_POLICY = "hami.io/node-scheduler-policy"
 CARD_POLICY = "hami.io/gpu-scheduler-policy"
 WEBHOOK_LABEL = "hami.io/webhook"
 
+#: In the JSON form of a card: what it can be cut into (HAMi v2.10.0 pkg/device/nvidia).
+MIG_PROFILES = "migProfiles"
+
 OWN_PREFIX = "hami-operator.io/"
 OWN_ALLOCATION = "hami-operator.io/allocation"
 EPOCH = "hami-operator.io/epoch"
@@ -138,6 +141,8 @@ def _json_device(record: Record) -> Device:
     custom = record.fields.get("custominfo") or {}
     if not isinstance(custom, dict):
         raise ProtocolError(record.key, 0, f"{record.place}: custominfo is no JSON object")
+    if record.fields.get(MIG_PROFILES):
+        custom = {**custom, MIG_PROFILES: record.fields[MIG_PROFILES]}
     if not record.text("id"):
         raise ProtocolError(record.key, 0, f"{record.place} has no id")
     return Device(
@@ -177,7 +182,8 @@ def encode_devices_json(devices: Iterable[Device], family: str) -> str:
             "mode": d.mode,
             "health": d.healthy,
             "devicevendor": family,
-            "custominfo": dict(d.custom),
+            MIG_PROFILES: d.custom.get(MIG_PROFILES),
+            "custominfo": {name: value for name, value in d.custom.items() if name != MIG_PROFILES},
         }
         records.append({name: value for name, value in record.items() if value})
     return json.dumps(records, separators=(",", ":"))
@@ -230,11 +236,32 @@ def _decode_segment(key: str, offset: int, segment: str) -> tuple[Share, ...]:
                 memory, cores = (
                     read_number(key, offset, n, f) for n, f in zip(("memory", "cores"), fields[2:4], strict=True)
                 )
-                shares.append(Share(fields[0].replace(_PCI_MARK, ":"), fields[1], memory, cores))
+                share = Share(fields[0].replace(_PCI_MARK, ":"), fields[1], memory, cores)
+                split_place(key, offset, share)
+                shares.append(share)
         elif piece.strip():
             raise ProtocolError(key, offset, f"entry {piece!r} has no fields")
         offset += len(piece) + 1
     return tuple(shares)
+
+
+def split_place(key: str, offset: int, share: Share) -> tuple[str, int] | None:
+    """The place of a share of a card that is cut, ``GPU-x[1-3]`` -> ("1", 3); None for a share of a card as it is.
+
+    HAMi v2.7.0 pkg/device/devices.go ExtractMigTemplatesFromUUID; Volcano's plans are names, such as ``group2``.
+
+    Raises:
+        ProtocolError: there are brackets without a plan and a position between them at the end.
+    """
+    if "[" not in share.uuid:
+        return None
+    match = _PLACE.fullmatch(share.place)
+    if match is None or not share.uuid.endswith("]"):
+        raise ProtocolError(key, offset, f"{share.uuid!r} is not a card followed by [plan-position]")
+    return match[1], int(match[2])
+
+
+_PLACE = re.compile(r"([^\[\]-]+)-(\d{1,9})")
 
 
 def encode_allocation(allocation: Allocation) -> str:
@@ -267,7 +294,9 @@ def _own_share(entry: object) -> Share:
         raise ValueError(f"{entry!r} is not [uuid, type, memory, cores]")
     if not all(type(n) is int and 0 <= n <= INT32_MAX for n in (memory, cores)):
         raise ValueError(f"{entry!r}: memory and cores are integers from 0 to {INT32_MAX}")
-    return Share(uuid, kind, memory, cores)
+    share = Share(uuid, kind, memory, cores)
+    split_place(OWN_ALLOCATION, 0, share)
+    return share
 
 
 # -- the node lock -----------------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ class Reason(enum.StrEnum):
     CARD_QOS_POLICY_MISMATCH = "CardQosPolicyMismatch"
     CARD_APP_CLASS_MISMATCH = "CardAppClassMismatch"
     CARD_HANDLE_LIMIT = "CardHandleLimit"
+    CARD_MIG_TOPOLOGY_INFEASIBLE = "CardMigTopologyInfeasible"
+    CARD_PARTITIONS_UNKNOWN = "CardPartitionsUnknown"
 
     INVALID_REQUEST = "InvalidRequest"
     NODE_UNREGISTERED = "NodeUnregistered"

@@ -41,9 +41,12 @@ def tenancies(
         if positions is None:
             continue
         marks, cards = profile.marks(pod), found.setdefault(profile.key, {})
-        for _, shares in _living(positions, kinds, init_done=done):
+        for _, shares in _living(positions, kinds, init_done=done and not profile.part_tenants):
             for share in shares:
-                cards[share.card] = (*cards.get(share.card, ()), Tenant(share, marks))
+                if share.place or not profile.part_tenants:
+                    cards[share.card] = (*cards.get(share.card, ()), Tenant(share, marks))
+        if not cards:
+            del found[profile.key]
     return found
 
 

@@ -42,8 +42,9 @@ from .hooks import (
     pass_card,
     pass_node,
     plain_share,
+    read_shares,
 )
-from .model import Container, Device, DeviceRequest, Node, Pod
+from .model import Container, Device, DeviceRequest, Node, Pod, Share
 from .quantity import BINARY_SUFFIXES
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "pass_card",
     "pass_node",
     "plain_share",
+    "read_shares",
 ]
 
 
@@ -189,7 +191,9 @@ class Profile:
     ``model_label``: a share's record names the card's model instead of the family; ``core_masks``: its cores are a bit
     mask, and count as many as it has bits. ``extra_prefixes`` begin further keys that only the scheduler may write.
     ``tenant_keys``: the family's cards know their shares one by one, with these annotations of each pod (None: they
-    don't). ``one_name``: resource names of which a pod may use only one.
+    don't); with ``part_tenants`` these are the shares of parts alone, and each for as long as its pod lives: a part is
+    not given back when its init container ends. ``shares_of`` reads a pod's device list.
+    ``one_name``: resource names of which a pod may use only one.
     ``byte_suffixes`` are those that mean bytes in a quota's amount of memory (none where memory is no MiB).
     """
 
@@ -216,6 +220,8 @@ class Profile:
     model_label: bool = False
     core_masks: bool = False
     tenant_keys: tuple[str, ...] | None = None
+    part_tenants: bool = False
+    shares_of: Callable[[Profile, Pod, str], tuple[tuple[Share, ...], ...]] = read_shares
     one_name: tuple[str, ...] = ()
     byte_suffixes: frozenset[str] = BINARY_SUFFIXES
     checks: tuple[Check, ...] = GENERIC_CHECKS
