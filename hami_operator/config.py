@@ -45,6 +45,8 @@ class NvidiaSection(BaseModel):
     core_policy: Literal["", "default", "force", "disable"] = Field("default", alias="gpuCorePolicy")
     runtime_class: str = Field("", alias="runtimeClassName")
     topology: Literal["auto", "require", "prefer"] = "auto"
+    mig_geometries: tuple[sections.MigGeometry, ...] = Field(sections.MIG_GEOMETRIES, alias="knownMigGeometries")
+    mig_allowlist: tuple[sections.MigAllowed, ...] = Field((), alias="migProfileAllowlist")
 
 
 class DevicesSection(BaseModel):
@@ -231,7 +233,7 @@ def read_devices(path: Path) -> DevicesSection:
 
 def parse_devices(content: Mapping[str, Any], source: str) -> DevicesSection:
     """The families of its content; one without a section is not in force. Raises ConfigError."""
-    if not any(content.get(name) for name in DevicesSection.model_fields):
+    if all(content.get(name) is None for name in DevicesSection.model_fields):
         raise ConfigError(f"{source}: no section of a family that is known ({', '.join(DevicesSection.model_fields)})")
     try:
         return DevicesSection.model_validate({**dict.fromkeys(DevicesSection.model_fields), **content})

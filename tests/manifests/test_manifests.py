@@ -35,8 +35,9 @@ def test_the_webhook_configuration_is_the_generated_one():
     assert file.read_text() == printed.output, f"run: hami-webhook configuration > {file.name}"
 
 
-def test_the_settings_file_spells_out_the_defaults():
-    assert config.load(MANIFESTS / "base/config.yaml") == config.load()
+def test_the_settings_file_spells_out_the_defaults_and_puts_every_family_in_force():
+    every = config.DevicesSection(vnpus={}, iluvatars={})
+    assert config.load(MANIFESTS / "base/config.yaml") == config.load().model_copy(update={"devices": every})
 
 
 def test_every_managed_name_and_every_allocation_key_is_in_the_match_condition():
