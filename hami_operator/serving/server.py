@@ -6,6 +6,7 @@ Connections, requests under way and the time a client takes to send and to read 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -76,14 +77,15 @@ class Guard:
         return response
 
     async def _send(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        """Write the answer; a client that does not read it is cut off."""
-        try:
-            async with asyncio.timeout(self.bounds.reading_s):
-                await response.prepare(request)
-                await response.write_eof()
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
+        """Write the answer; a client that does not read it is cut off, one that has gone is no matter."""
+        with contextlib.suppress(ConnectionError):
+            try:
+                async with asyncio.timeout(self.bounds.reading_s):
+                    await response.prepare(request)
+                    await response.write_eof()
+            except TimeoutError:
+                if request.transport is not None:
+                    request.transport.abort()
         return response
 
     def watch(self, protocol: web.RequestHandler) -> None:

@@ -43,7 +43,8 @@ class Stage:
     def empty(cls, now: Callable[[], float] = lambda: NOW, **settings: Any) -> Stage:
         read = Settings(**settings)
         world = World(read.scheduler_name, empty_cluster(read), Queue(), now)
-        return cls(Sight(world, settings=settings_shown(read, {})), read)
+        leader = LeaderView("hami-operator-0", leads=True)
+        return cls(Sight(world, settings=settings_shown(read, {}), leader=lambda: leader), read)
 
     @property
     def world(self) -> World:

@@ -35,7 +35,7 @@ GAUGES: Sequence[Gauge] = (
 )
 
 
-def node_text(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> tuple[str, ...]:
+def node_text(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> tuple[bytes, ...]:
     """The node's series, a text per metric of ``GAUGES``."""
     groups: dict[Gauge, list[str]] = defaultdict(list)
     for card in cards_of(entry, usage, cluster.profiles):

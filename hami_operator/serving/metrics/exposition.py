@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from hami_operator.config import MetricsSection
-from hami_operator.core.schedule import Cluster
 from hami_operator.serving.pernode import PerNode
 from hami_operator.serving.sight import Sight
 
@@ -25,7 +24,7 @@ class Generation:
     """The metrics of one generation of HAMi, and their texts by node."""
 
     gauges: Sequence[Gauge]
-    texts: PerNode[tuple[str, ...]]
+    texts: PerNode[tuple[bytes, ...]]
 
 
 def generation(name: str, style: legacy.Style) -> Generation:
@@ -36,12 +35,13 @@ def generation(name: str, style: legacy.Style) -> Generation:
 
 
 class Exposition:
-    """The text. Scrapes wait for each other, so that many of them cost no more than one at a time."""
+    """The text. Scrapes wait for each other, so that many of them cost no more than one at a time.
 
-    def __init__(
-        self, cluster: Callable[[], Cluster], registry: CollectorRegistry, generations: Sequence[Generation]
-    ) -> None:
-        self._cluster = cluster
+    Only the replica that leads tells of cards and shares: dashboards add them up over all that is scraped.
+    """
+
+    def __init__(self, sight: Sight, registry: CollectorRegistry, generations: Sequence[Generation]) -> None:
+        self._sight = sight
         self._registry = registry
         self._generations = generations
         self._turn = asyncio.Lock()
@@ -49,26 +49,24 @@ class Exposition:
     async def text(self) -> bytes:
         """The exposition in Prometheus' text format. Others get to run while it is made."""
         async with self._turn:
-            parts: list[str] = []
-            for wanted in self._generations:
-                texts = await wanted.texts.gently(self._cluster())
+            parts: list[bytes] = []
+            for wanted in self._generations if self._sight.leader().leads else ():
+                texts = await wanted.texts.gently(self._sight.world.cluster)
                 nodes = list(texts.values())
                 for number, gauge in enumerate(wanted.gauges):
-                    parts.append(gauge.header())
+                    parts.append(gauge.header().encode())
                     parts.extend([texts[number] for texts in nodes])
                     await asyncio.sleep(0)
-            return "".join(parts).encode() + generate_latest(self._registry)
+            parts.append(generate_latest(self._registry))
+            return b"".join(parts)
 
 
 def exposition(sight: Sight, registry: CollectorRegistry, settings: MetricsSection) -> Exposition:
     """The metrics in the generations that are wanted; what is read from the state is added to the registry."""
 
-    def cluster() -> Cluster:
-        return sight.world.cluster
-
     style = legacy.AS_IN_2_7 if settings.legacy_labels else legacy.STEADY
     wanted = dict.fromkeys(settings.generations)
     registry.register(State(sight))
     for name in wanted:
-        registry.register(quotas.Quotas(cluster, quotas.current if name == CURRENT else quotas.legacy))
-    return Exposition(cluster, registry, [generation(name, style) for name in wanted])
+        registry.register(quotas.Quotas(sight, quotas.current if name == CURRENT else quotas.legacy))
+    return Exposition(sight, registry, [generation(name, style) for name in wanted])

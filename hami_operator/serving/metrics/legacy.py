@@ -67,10 +67,10 @@ AS_IN_2_7 = Style(
 )
 
 
-def node_text_of(style: Style) -> Callable[[Cluster, NodeDevices, NodeUsage], tuple[str, ...]]:
+def node_text_of(style: Style) -> Callable[[Cluster, NodeDevices, NodeUsage], tuple[bytes, ...]]:
     """A function of a node that gives its series, a text per metric of ``GAUGES``."""
 
-    def node_text(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> tuple[str, ...]:
+    def node_text(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> tuple[bytes, ...]:
         groups: dict[Gauge, list[str]] = defaultdict(list)
         for card in cards_of(entry, usage, cluster.profiles):
             for gauge, labels, value in _card(card, style):

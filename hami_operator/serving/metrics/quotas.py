@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from hami_operator.core.schedule import Cluster
 from hami_operator.serving.quotas import QuotaRow, quota_rows
+from hami_operator.serving.sight import Sight
 
 ZONE = "vGPU"
 
@@ -25,10 +26,10 @@ def tightest(cluster: Cluster) -> dict[tuple[str, str], QuotaRow]:
 
 
 class Quotas(Collector):
-    """Used and limit under one generation's names; ``build`` makes the metrics from the limits that count."""
+    """Used and limit under one generation's names, of the replica that leads; ``build`` makes the metrics."""
 
-    def __init__(self, cluster: Callable[[], Cluster], build: Callable[[Cluster], Iterator[Metric]]) -> None:
-        self._cluster, self._build = cluster, build
+    def __init__(self, sight: Sight, build: Callable[[Cluster], Iterator[Metric]]) -> None:
+        self._sight, self._build = sight, build
 
     def describe(self) -> list[Metric]:
         """Nothing, so that registering asks nothing of a world that is not filled yet."""
@@ -36,7 +37,7 @@ class Quotas(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as of now."""
-        return self._build(self._cluster())
+        return self._build(self._sight.world.cluster) if self._sight.leader().leads else iter(())
 
 
 def current(cluster: Cluster) -> Iterator[Metric]:

@@ -120,6 +120,6 @@ def _device(entry: NodeDevices, family: str, card: str) -> Device:
     return Device(card, 0, 0, 0, 0, "")
 
 
-def lines_of(groups: Mapping[Gauge, Sequence[str]], gauges: Sequence[Gauge]) -> tuple[str, ...]:
-    """The series of one node as a text per metric, in the order of ``gauges``."""
-    return tuple("".join(groups.get(gauge, ())) for gauge in gauges)
+def lines_of(groups: Mapping[Gauge, Sequence[str]], gauges: Sequence[Gauge]) -> tuple[bytes, ...]:
+    """The series of one node as a text per metric, in the order of ``gauges``, ready to be sent."""
+    return tuple("".join(groups.get(gauge, ())).encode() for gauge in gauges)

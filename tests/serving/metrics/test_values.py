@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hami_operator.core.model import Share
 from hami_operator.serving.metrics.series import Gauge, labels_text
 from hami_operator.serving.pernode import PerNode
+from hami_operator.serving.sight import LeaderView
 from tests.builders import NOW
 from tests.serving.stage import Stage, busy, card, share
 
@@ -97,3 +98,11 @@ async def test_our_own_metrics_tell_queue_reasons_locks_and_the_age_of_news() ->
     assert values(found, "hami_operator_node_lock_oldest_seconds") == [190]
     assert values(found, "hami_operator_watch_age_seconds", resource="nodes") == [41]
     assert stage.world.now() == NOW
+
+
+async def test_a_replica_that_stands_by_tells_nothing_that_would_be_added_up_twice() -> None:
+    stage = busy()
+    stage.sight.leader = lambda: LeaderView("another", leads=False)
+    found = await scrape(stage.exposition(generations=["2.7", "2.10"]))
+    assert all(name.startswith(("hami_operator_", "hami_build_info")) for name in found)
+    assert values(found, "hami_operator_queue_pods", state="waiting") == [3]
