@@ -26,13 +26,14 @@ class Failing:
 
     def __init__(self) -> None:
         self._troubles: dict[Place, _Trouble] = {}
-        self._counted: set[str] = set()
+        self._counted: dict[str, set[Place]] = {}
 
     def failed(self, place: Place, uid: str, now: float) -> float | None:
         """A pod's allocation failed there. Returns until when it is left alone; None when that pod was counted."""
-        if uid in self._counted:
+        counted = self._counted.setdefault(uid, set())
+        if place in counted:
             return None
-        self._counted.add(uid)
+        counted.add(place)
         known = self._troubles.get(place)
         failures = known.failures + 1 if known else 1
         pause: float = min(FIRST_SECONDS * 2 ** (failures - 1), LONGEST_SECONDS)
@@ -52,7 +53,7 @@ class Failing:
 
     def forget_pod(self, uid: str) -> None:
         """The pod is gone: it needs not be remembered as counted."""
-        self._counted.discard(uid)
+        self._counted.pop(uid, None)
 
     def active(self, place: Place, now: float) -> bool:
         """Whether the place is left alone now."""

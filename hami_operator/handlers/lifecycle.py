@@ -7,7 +7,8 @@ users' objects. Kopf's change detection copies each object five times and is swi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+import itertools
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from typing import Any
 
 import kopf
@@ -15,6 +16,14 @@ import kopf
 from hami_operator.kube.access import Access
 
 Sink = Callable[[str | None, Any], None]
+
+
+class _ForEver:
+    """Seconds between tries after 5xx, 403 and 429. It has no end: the cluster's trouble must not end the sensor."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (1.0, 1.0, 2.0, 3.0)
+        yield from itertools.repeat(5.0)
 
 
 class _StoreNothing(kopf.DiffBaseStorage):
@@ -90,6 +99,7 @@ def settings() -> kopf.OperatorSettings:
     result.posting.enabled = False
     result.networking.request_timeout = 30
     result.networking.connect_timeout = 5
+    result.networking.error_backoffs = _ForEver()
     result.watching.connect_timeout = 10
     result.watching.server_timeout = 600
     result.watching.inactivity_timeout = 70

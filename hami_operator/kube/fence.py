@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from dataclasses import dataclass
 
 from hami_operator.core.model import PodKey
@@ -20,6 +21,9 @@ from .errors import NotFound, Refused, Unanswered
 from .writable import problem
 
 log = logging.getLogger(__name__)
+
+#: A request that the API server took longer than a minute for is ended by it (--request-timeout), with time to spare.
+REQUEST_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +72,17 @@ async def fence(client: Client, key: PodKey, binding_version: str = "") -> Stand
 
     ``binding_version`` is the resourceVersion the doubtful Binding carries, where it is known: a pod that refuses the
     write is fenced all the same once its version is another one. A pod whose annotations leave no room for the epoch
-    needs no fence: the binder sends no Binding for such a pod, and one that was sent before they grew is stale.
+    needs no fence: the binder sends no Binding for such a pod, and one that was sent before they grew is stale. And one
+    that nobody lets us write (an admission policy, say) is waited for as long as a request can be under way.
 
     Raises:
         NotLeading: the lease was lost; the next leader fences.
     """
-    return await until_answered(lambda: _fence_once(client, key, binding_version))
+    outlived = time.monotonic() + REQUEST_SECONDS
+    return await until_answered(lambda: _fence_once(client, key, binding_version, outlived))
 
 
-async def _fence_once(client: Client, key: PodKey, binding_version: str) -> Standing:
+async def _fence_once(client: Client, key: PodKey, binding_version: str, outlived: float) -> Standing:
     mark = {"metadata": {"uid": key.uid, "annotations": {EPOCH: secrets.token_hex(8)}}}
     try:
         return standing(key, await client.merge_patch(paths.pod(key.namespace, key.name), mark))
@@ -85,6 +91,9 @@ async def _fence_once(client: Client, key: PodKey, binding_version: str) -> Stan
     except Refused as refused:
         found = await look(client, key)
         if isinstance(found, PodUnbound) and problem(found.pod["metadata"].get("annotations") or {}, {}, ()):
+            return found
+        if time.monotonic() > outlived:
+            log.warning("pod %s can't be fenced, but what was sent before has ended by now: %s", key, refused)
             return found
         if isinstance(found, PodUnbound) and found.pod["metadata"]["resourceVersion"] == (
             binding_version or found.pod["metadata"]["resourceVersion"]

@@ -34,6 +34,16 @@ def test_a_pod_is_counted_once() -> None:
     assert failing.failed(PLACE, "a", NOW + 2) == NOW + 2 + 2 * FIRST_SECONDS
 
 
+def test_a_pod_of_two_families_is_a_failure_of_each() -> None:
+    """The kubelet does not say whose Allocate failed."""
+    failing = Failing()
+    other = ("n1", "DCU")
+    assert failing.failed(PLACE, "a", NOW) == failing.failed(other, "a", NOW) == NOW + FIRST_SECONDS
+    assert failing.failed(other, "a", NOW) is None
+    failing.forget_pod("a")
+    assert failing.failed(other, "a", NOW) == NOW + 2 * FIRST_SECONDS
+
+
 @pytest.mark.parametrize(("since", "ends"), [(NOW - 1, False), (NOW, True), (NOW + 1, True)])
 def test_a_success_from_before_the_failure_proves_nothing(since: float, ends: bool) -> None:
     failing = Failing()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -430,6 +431,23 @@ async def test_a_pod_that_refuses_the_fence_is_fenced_by_its_changed_version(
     outcome = await asyncio.wait_for(binding, 10)
     assert isinstance(outcome, Rejected)
     await assert_nothing_is_left(world, replace(order, present={"by": ""}))
+
+
+async def test_a_pod_that_nobody_may_write_counts_as_fenced_when_no_request_can_be_under_way(
+    proxied: Client, proxy: FaultProxy, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hami_operator.kube.fence.REQUEST_SECONDS", 0.5)
+    pod = await world.pod()
+    denied = proxy.fault(Kind.STATUS, "PATCH", f"/pods/{pod.name}", status=403, times=None)
+    started = time.monotonic()
+    assert isinstance(await asyncio.wait_for(fence(proxied, pod), 10), PodUnbound)
+    assert time.monotonic() - started >= 0.5
+    assert denied.hits > 1
+
+
+async def test_a_pod_without_room_for_an_epoch_needs_no_fence(client: Client, world: World) -> None:
+    pod = await world.pod(annotations={"filler": "x" * 262_130})
+    assert isinstance(await asyncio.wait_for(fence(client, pod), 10), PodUnbound)
 
 
 async def test_a_patch_before_the_binding_without_an_answer_is_fenced_too(
