@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from hami_operator.sandbox import Node, NodeSpec, Sandbox, Settings, no_hollow_n
 from hami_operator.sandbox.installation import Installation
 from tests.faultproxy import FaultProxy
 
-from .stage import FaultStage, fault_stage
+from .stage import LEASE, NOBODY, FaultStage, fault_stage
 
 HERE = Path(__file__).parent
 SEED = os.environ.get("FAULT_SEED")
@@ -59,11 +59,20 @@ class Rig:
     installation: Installation
     proxy: FaultProxy
 
+    async def replace_operator(self, environment: Mapping[str, str]) -> None:
+        """End all operators and start one with these settings."""
+        for operator in list(self.installation.operators):
+            self.installation.kill(operator)
+        async with self.sandbox.api() as api:
+            await api.patch(LEASE, NOBODY)
+        await self.installation.start_operator(environment)
+
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def rig() -> AsyncIterator[Rig]:
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     hollow = [NodeSpec("a30", cards=2)] if no_hollow_nodes() is None else []
-    async with await Sandbox.start(hollow, Settings(name="tests-faults")) as sandbox:
+    settings = Settings(name="tests-faults", parent=tmp_path_factory.mktemp("sandboxes"))
+    async with await Sandbox.start(hollow, settings) as sandbox:
         tls = ssl.create_default_context(cafile=sandbox.ca_file)
         jitter = random.Random(SEED) if SEED is not None else None
         async with FaultProxy(sandbox.url, tls, jitter).serve() as proxy:

@@ -23,6 +23,7 @@ from tests.faultproxy import Fault, FaultProxy, Kind
 
 ALLOCATED, TO_ALLOCATE = "hami.io/vgpu-devices-allocated", "hami.io/vgpu-devices-to-allocate"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/hami-system/leases/hami-operator"
+NOBODY = {"spec": {"holderIdentity": ""}}
 HOST = "kubernetes.io/hostname"
 T4_MIB = 15360
 
@@ -66,34 +67,26 @@ class FaultStage(Stage):
         """How many Bindings of this pod were sent."""
         return self.proxy.count("POST", rf"^{pod_path(self.namespace, pod)}/binding$")
 
-    @contextlib.contextmanager
-    def stopped(self, component: str) -> Iterator[None]:
-        """A component of the control plane stands still, as a machine does that swaps."""
-        pids = [pid for pid in marked(self.sandbox.folder) if _executable(pid) == component]
-        assert pids, f"no process of {component}"
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+    def component(self, name: str) -> int:
+        """The pid of a component of the control plane."""
+        (pid,) = [pid for pid in marked(self.sandbox.folder) if _executable(pid) == name]
+        return pid
 
     # -- the operator ------------------------------------------------------------------------------------------------
 
     async def kill(self) -> None:
         """End the operator as ``kill -9`` does, and take its lease away: it is dead, nobody need wait three seconds."""
         self.installation.kill(self.operator)
-        await self.api.patch(LEASE, {"spec": {"holderIdentity": ""}})
+        await self.api.patch(LEASE, NOBODY)
 
-    async def start(self, environment: Mapping[str, str] | None = None) -> Companion:
+    async def start(self) -> Companion:
         """Start an operator; it leads as soon as the last one's lease is over."""
-        return await self.installation.start_operator(environment)
+        return await self.installation.start_operator()
 
-    async def restart(self, environment: Mapping[str, str] | None = None) -> Companion:
+    async def restart(self) -> Companion:
         """End the operator as ``kill -9`` does, and start one."""
         await self.kill()
-        return await self.start(environment)
+        return await self.start()
 
     async def revive(self) -> None:
         """Start an operator where a test has left none that answers."""
@@ -111,6 +104,14 @@ class FaultStage(Stage):
             return await self.metric("hami_operator_leading") == 1
 
         await until("the operator leads", ask)
+
+    async def not_leading(self) -> None:
+        """Wait until the operator has lost its lease."""
+
+        async def ask() -> bool:
+            return await self.metric("hami_operator_leading") == 0
+
+        await until("the lease is lost", ask)
 
     async def ledger(self) -> Json:
         """What the operator believes, from ``/debug/ledger``."""
@@ -202,6 +203,16 @@ class FaultStage(Stage):
             await until("the ledger is equal to a recount", ask)
         except AssertionError as error:
             raise AssertionError(f"{error}: reserved {seen[0]}, believed {seen[1]}, counted {seen[2]}") from None
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process stands still, as on a machine that swaps."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _executable(pid: int) -> str:

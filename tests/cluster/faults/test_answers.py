@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.whole.stage import container, until
+from tests.cluster.whole.stage import container
 from tests.faultproxy import Kind
 
 from .stage import T4_MIB, FaultStage, on
@@ -122,10 +122,6 @@ async def test_an_api_server_that_answers_nothing_for_a_while_is_waited_for(stag
     stage.proxy.unreachable = True
     stage.proxy.cut_watches()
     await stage.create("p", MOST, nodeSelector=on(node))
-
-    async def lease_lost() -> bool:
-        return await stage.metric("hami_operator_leading") == 0
-
-    await until("the lease is lost", lease_lost)
+    await stage.not_leading()
     stage.proxy.unreachable = False
     await stage.running("p")

@@ -105,13 +105,12 @@ async def test_a_pod_of_another_scheduler_is_left_alone(stage: FaultStage) -> No
 
 
 async def test_annotations_of_256_kib_are_refused_where_a_card_is_asked_for(stage: FaultStage) -> None:
-    filler = {"filler": "x" * (protocol.INT32_MAX and 262_000)}
+    filler = {"filler": "x" * 262_000}
     with pytest.raises(ApiError, match="annotations"):
         await stage.create("p", SMALL, metadata={"annotations": filler})
-    await stage.create("after", SMALL, metadata={"annotations": {"filler": "x" * 200_000}})
     (node,) = await stage.nodes("t4:1")
+    await stage.create("after", SMALL, metadata={"annotations": {"filler": "x" * 200_000}}, nodeSelector=on(node))
     await stage.running("after")
-    assert node
 
 
 async def test_a_pod_that_is_too_large_to_be_fenced_holds_nobody_up(stage: FaultStage) -> None:
@@ -141,7 +140,7 @@ async def test_two_hundred_containers_that_each_ask_for_a_card_wait_with_a_reaso
     await stage.refused("p", "asked 200, free 20 of 20")
 
 
-MARKUP = "<script>alert('x')</script>\n\x00"[:-1]
+MARKUP = "<script>alert('x')</script>\n"
 
 
 @pytest.mark.parametrize(

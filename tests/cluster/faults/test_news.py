@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from tests.cluster.whole.stage import container, until
+from tests.cluster.whole.stage import container
 from tests.faultproxy import Kind
 
-from .stage import T4_MIB, FaultStage, on
+from .stage import T4_MIB, FaultStage, on, stopped
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
-PODS, NODES = "^/api/v1/pods$", "^/api/v1/nodes$"
+PODS = "^/api/v1/pods$"
 MOST = container(gpu=1, mem=T4_MIB - 1000)
 
 
@@ -34,59 +34,6 @@ async def test_a_bound_pod_holds_its_card_while_no_news_of_pods_comes(stage: Fau
     await late.met.wait()
     late.release()
     await stage.running("q")
-
-
-async def test_news_of_pods_that_a_list_has_overtaken_brings_nobody_back(stage: FaultStage) -> None:
-    await stage.restart({"HAMI_RESYNC_SECONDS": "1"})
-    await stage.leading()
-    (node,) = await stage.nodes("t4:1")
-    late = stage.proxy.censor(PODS)
-    await stage.create("p", MOST, nodeSelector=on(node))  # a list brings it
-    await stage.running("p")
-    await late.met.wait()
-    await stage.remove("p")
-    await stage.create("q", MOST, nodeSelector=on(node))  # lists tell that p is gone and q is there
-    await stage.running("q")
-    late.release()  # p: added, changed, bound, running, deleted; q: the same
-    await stage.create("r", MOST, nodeSelector=on(node))
-    await stage.refused("r", "CardInsufficientMemory")
-    await stage.restart()
-
-
-async def test_a_deletion_that_no_news_told_is_mended_by_the_next_list(stage: FaultStage) -> None:
-    await stage.restart({"HAMI_RESYNC_SECONDS": "1"})
-    await stage.leading()
-    (node,) = await stage.nodes("t4:1")
-    await stage.create("p", MOST, nodeSelector=on(node))
-    await stage.running("p")
-    await stage.create("q", MOST, nodeSelector=on(node))
-    await stage.refused("q", "CardInsufficientMemory")
-    lost = stage.proxy.censor(PODS, "DELETED")
-    await stage.remove("p")
-    await stage.running("q")
-    assert lost.lost == [f"{stage.namespace}/p"]
-
-    async def told() -> bool:
-        return await stage.metric("hami_operator_resync_mended_total") >= 1
-
-    await until("the resync says that it had to mend", told)
-    await stage.restart()
-
-
-async def test_a_node_whose_deletion_no_news_told_is_given_no_pod(stage: FaultStage) -> None:
-    await stage.restart({"HAMI_RESYNC_SECONDS": "1"})
-    await stage.leading()
-    (node,) = await stage.nodes("t4:1")
-    await stage.create("before", MOST, nodeSelector=on(node))
-    await stage.running("before")
-    await stage.remove("before")
-    lost = stage.proxy.censor(NODES, "DELETED")
-    await stage.sandbox.remove(node.name)
-    await lost.met.wait()
-    await stage.create("p", MOST, nodeSelector=on(node))
-    await stage.refused("p", "no available node")
-    assert stage.bindings("p") == 0
-    await stage.restart()
 
 
 async def test_watches_that_break_are_taken_up_where_they_broke(stage: FaultStage) -> None:
@@ -121,12 +68,8 @@ async def test_etcd_that_stands_still_for_a_while_is_waited_for(stage: FaultStag
     nodes = await stage.nodes("t4:1x2")
     await stage.create("before", MOST, nodeSelector=on(nodes[0]))
     await stage.create("p", MOST, nodeSelector=on(nodes[1]))
-    with stage.stopped("etcd"):
-
-        async def lease_lost() -> bool:
-            return await stage.metric("hami_operator_leading") == 0
-
-        await until("the lease is lost", lease_lost)
+    with stopped(stage.component("etcd")):
+        await stage.not_leading()
     await asyncio.gather(stage.running("before", 60), stage.running("p", 60))
 
 
@@ -142,11 +85,7 @@ async def test_the_lease_lost_in_the_middle_of_a_binding_leaves_nothing_behind(s
     for number, node in enumerate(nodes):
         await stage.create(f"p{number}", MOST, nodeSelector=on(node))
     await asyncio.gather(*(fault.hit.wait() for fault in held))
-
-    async def lease_lost() -> bool:
-        return await stage.metric("hami_operator_leading") == 0
-
-    await until("the lease is lost", lease_lost)
+    await stage.not_leading()
     for fault in held:
         fault.drop()
     stage.proxy.clear()

@@ -10,7 +10,7 @@ from hami_operator.sandbox import Node
 from tests.cluster.whole.stage import Json, container
 from tests.faultproxy import Kind
 
-from .stage import ALLOCATED, T4_MIB, FaultStage, on
+from .stage import ALLOCATED, T4_MIB, FaultStage, on, stopped
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -90,14 +90,36 @@ async def test_killed_while_plugins_allocate_and_pods_wait_for_locks(stage: Faul
     await hollow.well()
 
 
-async def test_killed_twice_while_pods_come_and_go_and_the_lease_runs_out(stage: FaultStage) -> None:
+async def test_a_leader_killed_while_pods_come_and_go_is_followed_by_the_one_that_stands_by(stage: FaultStage) -> None:
     nodes = await stage.nodes("t4:1x3")
-    for number in range(3):
+    leader = stage.operator
+    await stage.start()
+    for number in range(2):
         names = [f"p{number}-{index}" for index in range(6)]
         places = zip(names, [*nodes, *nodes], strict=True)
         small = container(gpu=1, mem=4000)
         await asyncio.gather(*(stage.create(name, small, nodeSelector=on(node)) for name, node in places))
-        if number < 2:
-            stage.installation.kill(stage.operator)
+        if number == 0:
+            stage.installation.kill(leader)  # its lease runs out
             await asyncio.gather(*(stage.delete(name) for name in names[:3]))
-            await stage.start()
+    await stage.leading()
+
+
+async def test_a_leader_that_stood_still_while_another_leads_does_no_harm(stage: FaultStage) -> None:
+    early, late = await stage.nodes("t4:1x2")
+    leader = stage.operator
+    await stage.start()
+    held = stage.at_binding(Kind.HOLD, "p")
+    await stage.create("p", MOST, nodeSelector=on(early))
+    await held.hit.wait()
+    with stopped(leader.pid):
+        await has_the_card(stage, "p", early)
+        await stage.create("waits", MOST, nodeSelector=on(early))
+        await stage.refused("waits", "CardInsufficientMemory")
+    held.release()
+    await held.landed.wait()
+    assert held.landed_status == 409
+    await stage.create("q", MOST, nodeSelector=on(late))
+    await has_the_card(stage, "q", late)
+    assert stage.bindings("q") == 1
+    stage.installation.kill(leader)

@@ -8,7 +8,7 @@ import pytest
 
 from hami_operator.core import protocol
 from hami_operator.sandbox.api import node_path, pod_path
-from tests.cluster.whole.stage import container
+from tests.cluster.whole.stage import container, until
 from tests.faultproxy import Kind
 
 from .stage import ALLOCATED, T4_MIB, TO_ALLOCATE, FaultStage, on
@@ -67,19 +67,24 @@ async def test_a_pod_of_another_whose_allocation_is_unreadable_closes_its_node_u
     stage: FaultStage,
 ) -> None:
     (node,) = await stage.nodes("t4:2")
-    await node.kill_plugin()
+    await node.slow(60)  # it stays Pending on its node
     await stage.create("theirs", container(gpu=1, mem=1000), nodeSelector=on(node), schedulerName="their-scheduler")
     annotations = {protocol.POD_NODE: node.name, ALLOCATED: "GPU-?,NVIDIA,lots,10:;"}
     target = {"apiVersion": "v1", "kind": "Node", "name": node.name}
     body = {"metadata": {"name": "theirs", "annotations": annotations}, "target": target}
-    binding = stage.api.post(f"{pod_path(stage.namespace, 'theirs')}/binding", body)
-    await node.gone()
-    await binding
+    await stage.api.post(f"{pod_path(stage.namespace, 'theirs')}/binding", body)
     event = await stage.event("theirs", "AllocationUnreadable")
     assert "memory 'lots' is not an integer" in event["note"]
-    await node.back()
     await stage.create("ours", container(gpu=1, mem=1000), nodeSelector=on(node))
-    await stage.running("ours")
+    await stage.refused("ours", "NodeQuarantined")
+    assert list((await stage.ledger())["quarantined"]) == [node.name]
+    await stage.remove("ours")
+    await stage.remove("theirs")
+
+    async def open_again() -> bool:
+        return not (await stage.ledger())["quarantined"]
+
+    await until("the node is open again", open_again)
 
 
 async def test_writers_of_the_node_do_not_disturb_its_lock(stage: FaultStage) -> None:

@@ -1,0 +1,63 @@
+"""News that never comes: the periodic list mends what it finds, and news that it has overtaken changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.cluster.whole.stage import container, until
+
+from .conftest import Rig
+from .stage import T4_MIB, FaultStage, on
+
+pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
+
+PODS, NODES = "^/api/v1/pods$", "^/api/v1/nodes$"
+MOST = container(gpu=1, mem=T4_MIB - 1000)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
+async def often(rig: Rig) -> AsyncIterator[None]:
+    """The operator lists every second; elsewhere in this folder every five minutes, so that it mends nothing there."""
+    await rig.replace_operator({"HAMI_RESYNC_SECONDS": "1"})
+    yield
+    await rig.replace_operator({})
+
+
+async def test_deletions_that_no_news_told_are_mended_by_the_next_list(stage: FaultStage) -> None:
+    (node,) = await stage.nodes("t4:1")
+    await stage.create("p", MOST, nodeSelector=on(node))
+    await stage.running("p")
+    await stage.create("q", MOST, nodeSelector=on(node))
+    await stage.refused("q", "CardInsufficientMemory")
+    pods, nodes = stage.proxy.censor(PODS, "DELETED"), stage.proxy.censor(NODES, "DELETED")
+    await stage.remove("p")
+    await stage.running("q")
+    await stage.remove("q")
+    await stage.sandbox.remove(node.name)
+    await nodes.met.wait()
+    await stage.create("r", MOST, nodeSelector=on(node))
+    await stage.refused("r", "no available node")
+    assert stage.bindings("r") == 0
+    assert [name.rpartition("/")[2] for name in pods.lost] == ["p", "q"]
+
+    async def told() -> bool:
+        return await stage.metric("hami_operator_resync_mended_total") >= 1
+
+    await until("the resync says that it had to mend", told)
+
+
+async def test_news_that_a_list_has_overtaken_brings_nobody_back(stage: FaultStage) -> None:
+    (node,) = await stage.nodes("t4:1")
+    late = stage.proxy.censor(PODS)
+    await stage.create("p", MOST, nodeSelector=on(node))  # a list brings it
+    await stage.running("p")
+    await late.met.wait()
+    await stage.remove("p")
+    await stage.create("q", MOST, nodeSelector=on(node))  # lists tell that p is gone and q is there
+    await stage.running("q")
+    late.release()  # p: added, changed, bound, running, deleted; q: the same
+    await stage.create("r", MOST, nodeSelector=on(node))
+    await stage.refused("r", "CardInsufficientMemory")
