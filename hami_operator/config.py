@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from hami_operator import device_sections as sections
 from hami_operator.core.schedule import Policies
 from hami_operator.core.vendor import Profile
+from hami_operator.mig_sections import HAMI_GEOMETRIES, MigAllowed, MigGeometry
 from hami_operator.vendors import profiles
 
 
@@ -45,8 +46,8 @@ class NvidiaSection(BaseModel):
     core_policy: Literal["", "default", "force", "disable"] = Field("default", alias="gpuCorePolicy")
     runtime_class: str = Field("", alias="runtimeClassName")
     topology: Literal["auto", "require", "prefer"] = "auto"
-    mig_geometries: tuple[sections.MigGeometry, ...] = Field(sections.MIG_GEOMETRIES, alias="knownMigGeometries")
-    mig_allowlist: tuple[sections.MigAllowed, ...] = Field((), alias="migProfileAllowlist")
+    mig_geometries: tuple[MigGeometry, ...] = Field(HAMI_GEOMETRIES, alias="knownMigGeometries")
+    mig_allowlist: tuple[MigAllowed, ...] = Field((), alias="migProfileAllowlist")
 
 
 class DevicesSection(BaseModel):

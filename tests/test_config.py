@@ -79,7 +79,10 @@ def test_the_devices_section_reads_the_layout_of_hamis_own_file() -> None:
         "resourceCountName": "example.com/gpu",
         "defaultMemory": 4000,
         "deviceSplitCount": 10,
-        "knownMigGeometries": [{"models": ["A30"]}],
+        "knownMigGeometries": [
+            {"models": ["A30"], "allowedGeometries": [[{"name": "1g.6gb", "memory": 6144, "count": 4}]]}
+        ],
+        "migProfileAllowlist": [{"models": ["A30"], "profiles": ["1g.6gb", "1g.6gb+me"]}],
     }
     profile = DevicesSection.model_validate({"nvidia": section, "hygon": {"resourceCountName": "x"}}).profiles()[0]
     assert profile.names.count == "example.com/gpu"
@@ -90,3 +93,33 @@ def test_a_vendor_set_to_null_is_not_in_force() -> None:
     keys = [profile.key for profile in DevicesSection(nvidia=None).profiles()]
     assert "NVIDIA" not in keys
     assert DevicesSection(**dict.fromkeys(DevicesSection.model_fields)).profiles() == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"knownMigGeometries": [{"models": ["A30"], "allowedGeometries": []}]}, "allowedGeometries"),
+        ({"knownMigGeometries": [{"models": [], "allowedGeometries": [[]]}]}, "models"),
+        (
+            {"knownMigGeometries": [{"models": ["A30"], "allowedGeometries": [[{"name": "small", "memory": 1}]]}]},
+            r"allowedGeometries\.0\.geometries\.0\.name",
+        ),
+        (
+            {
+                "knownMigGeometries": [
+                    {
+                        "models": ["A30"],
+                        "allowedGeometries": [
+                            {"group": "g-1", "geometries": [{"name": "1g.6gb", "memory": 6144, "count": 4}]}
+                        ],
+                    }
+                ]
+            },
+            r"allowedGeometries\.0\.group",
+        ),
+        ({"migProfileAllowlist": [{"models": ["A30"], "profiles": ["half"]}]}, r"migProfileAllowlist\.0\.profiles"),
+    ],
+)
+def test_a_mig_section_that_cannot_be_is_refused_by_its_field(section: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        DevicesSection.model_validate({"nvidia": section})

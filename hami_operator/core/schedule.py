@@ -199,10 +199,20 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     except InvalidRequest as error:
         return _everywhere(pod, cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
     if not cluster.quotas.surely_leave(pod, kept.certain, cluster.ledger):
-        found = cluster.quotas.rooms(pod, cluster.ledger)
-        rooms = {family: found[family] for family in kept.certain if family in found}
-        return _under_quota(pod, kept, rooms, cluster, now)
-    return _best(pod, kept, cluster, now) or Unschedulable(kept.sentence(), kept, _alike(pod, kept, cluster))
+        return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
+    best = _best(pod, kept, cluster, now)
+    if best is None:
+        return Unschedulable(kept.sentence(), kept, _alike(pod, kept, cluster))
+    if cluster.quotas.of(pod.key.namespace) and any(share.place for _, _, share in best.allocation.shares()):
+        # a part is charged, not what was asked for
+        return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
+    return best
+
+
+def _rooms(pod: Pod, kept: Kept, cluster: Cluster) -> Rooms:
+    """What quotas leave the pod of the families that it asks for."""
+    found = cluster.quotas.rooms(pod, cluster.ledger)
+    return {family: found[family] for family in kept.certain if family in found}
 
 
 def _best(pod: Pod, kept: Kept, cluster: Cluster, now: float) -> Placement | None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from hami_operator.allocators import mig
 from hami_operator.allocators.pairwise import Matrix, best_linked_set, best_set, largest_linked, loss, total
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest
@@ -38,6 +40,9 @@ LINK_SCORES = "hami.io/node-nvidia-score"
 
 #: Ours: whether a pod of several cards, with the policy ``topology-aware``, insists on NVLinks between all of them.
 GPU_TOPOLOGY = "hami.io/gpu-topology"
+#: A node of Volcano's device plugin: its cards are given by that plugin's protocol, and by no other beside it.
+VOLCANO_REGISTER = "volcano.sh/node-vgpu-register"
+
 TOPOLOGY_WORDS = ("auto", "require", "prefer")
 
 
@@ -57,10 +62,12 @@ class Settings:
     core_policy: str
     runtime_class: str
     topology: str
+    mig_geometries: Sequence[Mapping[str, Any]]
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The one profile of this family."""
+    geometries = mig.read_geometries(settings.mig_geometries)
 
     def admit(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
         word = annotations.get(GPU_TOPOLOGY, "").strip()
@@ -71,6 +78,9 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
     def choose_by_links(context: FitContext) -> Chooser | None:
         word = context.pod.annotations.get(GPU_TOPOLOGY, "").strip()
         return _chooser(context, word if word in TOPOLOGY_WORDS else settings.topology)
+
+    def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
+        return _linked_devices(profile, node, geometries)
 
     return (
         Profile(
@@ -88,7 +98,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             allocated_key="hami.io/vgpu-devices-allocated",
             lock_key=protocol.NODE_LOCK,
             request_of=read_request,
-            inventory_of=_linked_devices,
+            inventory_of=inventory,
             selection=SelectionKeys(
                 use_uuid="nvidia.com/use-gpuuuid",
                 nouse_uuid="nvidia.com/nouse-gpuuuid",
@@ -102,7 +112,19 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             core_default=settings.default_cores,
             pod_keys=(GPU_TOPOLOGY,),
             node_keys=(LINK_SCORES,),
-            hooks=Hooks(admit=admit, chooser=choose_by_links, node_score=_link_score, reach=_reach),
+            extra_keys=(mig.ALLOCATIONS,),
+            tenant_keys=(),
+            part_tenants=True,
+            shares_of=mig.read_parts,
+            hooks=Hooks(
+                admit=admit,
+                predicate=mig.only_in_parts,
+                parts=mig.parts,
+                chooser=choose_by_links,
+                node_score=_link_score,
+                reach=_reach,
+                annotate=mig.annotate_parts,
+            ),
         ),
     )
 
@@ -152,16 +174,18 @@ def _wants_whole_card(settings: Settings, memory: int | None, percent: int | Non
 # -- links -------------------------------------------------------------------------------------------------------
 
 
-def _linked_devices(profile: Profile, node: Node) -> tuple[Device, ...]:
+def _linked_devices(profile: Profile, node: Node, known: Sequence[mig.Geometry]) -> tuple[Device, ...]:
     """The registered cards, each with the matrix of all pair scores and its position there, where scores are known.
 
     HAMi: a malformed score annotation takes all cards away (v2.7.0 pkg/device/nvidia/device.go GetNodeDevices); here
     the cards stay and nothing is known of their links.
     """
-    devices = registered_devices(profile, node)
+    if VOLCANO_REGISTER in node.annotations:
+        return ()
+    devices = [mig.in_parts(profile.register_key, device, known) for device in registered_devices(profile, node)]
     matrix = _read_matrix(node.annotations.get(LINK_SCORES, ""), [device.uuid for device in devices])
     if matrix is None:
-        return devices
+        return tuple(devices)
     return tuple(
         replace(device, custom={**device.custom, "links": matrix, "position": position})
         for position, device in enumerate(devices)
@@ -210,7 +234,9 @@ def _chooser(context: FitContext, word: str) -> Chooser | None:
     links = matrix
 
     def choose(candidates: Sequence[CardState], wanted: int) -> Sequence[CardState] | Reason:
-        by_position = {_position(state.device): state for state in candidates}
+        by_position = {_position(state.device): state for state in candidates if not state.device.parts}
+        if len(by_position) < wanted:  # parts of cards have no links
+            return Reason.TOPOLOGY_NOT_FIT if insists else candidates[:wanted]
         free = tuple(sorted(by_position, reverse=True))
         chosen = best_linked_set(links, free, wanted) if insists else best_set(links, free, wanted)
         return Reason.TOPOLOGY_NOT_FIT if chosen is None else [by_position[position] for position in chosen]

@@ -22,7 +22,7 @@ from hami_operator.core.usage import tenancies
 from hami_operator.core.vendor import CardState, FitContext, Hooks, Profile, Tenant, one_card
 from tests.builders import NOW, NVIDIA, bound, cards, cluster, container, demand, device, node, offer, pod
 
-WITH_TENANTS = replace(NVIDIA, tenant_keys=("quality", "class"))
+WITH_TENANTS = replace(NVIDIA, tenant_keys=("quality", "class"), part_tenants=False, hooks=Hooks())
 TWO = (device("GPU-0", index=0, memory_mib=1000), device("GPU-1", index=1, memory_mib=1000))
 
 

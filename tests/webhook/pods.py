@@ -26,6 +26,7 @@ NVIDIA: Mapping[str, Any] = {
     "core_policy": "default",
     "runtime_class": "",
     "topology": "auto",
+    "mig_geometries": (),
 }
 
 SETTINGS = Settings(scheduler_name="hami-scheduler", overwrite_default_scheduler=True, privileged=Privileged.DENY)
