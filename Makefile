@@ -26,7 +26,7 @@ demo: $(READY) ## A Kubernetes of its own, pods that share cards, a table of who
 .PHONY: test
 test: $(READY) ## All tests, on a real API server where that matters
 	@$(BIN)/hami-operator sandbox prepare
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## ruff, mypy --strict

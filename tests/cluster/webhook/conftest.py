@@ -38,8 +38,9 @@ Json = dict[str, Any]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with await Sandbox.start([], Settings(name="tests-webhook")) as sandbox:
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
+    settings = Settings(name="tests-webhook", parent=tmp_path_factory.mktemp("sandboxes"))
+    async with await Sandbox.start([], settings) as sandbox:
         await sandbox.kubectl("apply", "-k", str(MANIFESTS / "overlays/direct"))
         await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
         async with sandbox.api() as api:

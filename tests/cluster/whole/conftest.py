@@ -16,11 +16,13 @@ HOLLOW = [NodeSpec("a100-80", cards=2), NodeSpec("a30", cards=2)]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def installed() -> AsyncIterator[Installation]:
+async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     if (why := no_hollow_nodes()) is not None:
         pytest.skip(f"hollow nodes are impossible here: {why}")
     simulated = NodeSpec("t4", cards=4, count=3, kind=Kind.SIMULATED)
-    async with await Sandbox.start([*HOLLOW, simulated], Settings(name="tests-whole")) as sandbox:
+    async with await Sandbox.start(
+        [*HOLLOW, simulated], Settings(name="tests-whole", parent=tmp_path_factory.mktemp("sandboxes"))
+    ) as sandbox:
         yield await Installation.install(sandbox)
         verdict = sandbox.verdict()
         assert verdict.ok, str(verdict)
