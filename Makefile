@@ -43,6 +43,6 @@ lock: $(READY) ## Write requirements.lock anew from pyproject.toml
 
 .PHONY: clean
 clean: ## Remove the environment and everything that was built here
-	@if [ -x $(BIN)/hami-operator ]; then $(BIN)/hami-operator sandbox down --all || true; fi
+	@if [ -x $(BIN)/hami-operator ]; then $(BIN)/hami-operator sandbox down --name demo || true; fi
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
