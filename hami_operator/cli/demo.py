@@ -53,7 +53,7 @@ async def _run(console: Console, *, keep: bool) -> int:
         sandbox = await Sandbox.start(NODES, Settings(name=NAME, attached=not keep))
     try:
         with console.status("manifests, webhook and operator"):
-            await Installation.install(sandbox)
+            page = (await Installation.install(sandbox)).operators[0].url
         took = time.monotonic() - begin
         console.print(f"A Kubernetes with three accelerator nodes, webhook and operator: up in {took:.0f} s")
         show = Show(sandbox, console)
@@ -62,7 +62,7 @@ async def _run(console: Console, *, keep: bool) -> int:
         console.print(f"\nThe device plugins' verdict: {verdict}", style="green" if verdict.ok else "red")
         console.print(f"The demo took {time.monotonic() - begin:.0f} s.", style="dim")
         if keep:
-            _say_what_to_try(console, sandbox)
+            _say_what_to_try(console, sandbox, page)
         return 0 if verdict.ok else 1
     finally:
         if not keep:
@@ -185,8 +185,8 @@ def _cards(obj: dict[str, Any]) -> str:
     )
 
 
-def _say_what_to_try(console: Console, sandbox: Sandbox) -> None:
-    console.print("\nIt is left running. Try:", style="bold")
+def _say_what_to_try(console: Console, sandbox: Sandbox, page: str) -> None:
+    console.print(f"\nIt is left running, and shown at {page}/. Try:", style="bold", soft_wrap=True)
     for line in (
         f"export KUBECONFIG={sandbox.kubeconfig}",
         f"alias kubectl={sandbox.kubectl_path}",

@@ -39,7 +39,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-FORMATTERS: Mapping[str, Callable[[], logging.Formatter]] = {"text": lambda: TextFormatter(_TEXT), "json": JsonFormatter}
+FORMATTERS: Mapping[str, Callable[[], logging.Formatter]] = {
+    "text": lambda: TextFormatter(_TEXT),
+    "json": JsonFormatter,
+}
 
 
 def set_up(verbosity: int, form: str) -> None:

@@ -100,19 +100,22 @@ def up(
         console.print("Starting etcd, API server, controllers and nodes ...")
     with console.status("starting etcd, API server, controllers and nodes ..."):
         started = asyncio.run(Sandbox.start(specs, settings))
+    page = ""
     if not bare:
         with console.status("applying the manifests, starting webhook and operator ..."):
-            asyncio.run(_install(started))
+            page = asyncio.run(_install(started)).operators[0].url
     _show(started, console)
+    if page:
+        console.print(f"page        {page}/", soft_wrap=True)
     console.print(f"\nUp in {time.monotonic() - began:.1f} s. Try:")
     console.print(f"  export KUBECONFIG={started.kubeconfig}", soft_wrap=True)
     console.print(f"  {started.kubectl_path} get nodes", soft_wrap=True)
     console.print(f"  hami-operator sandbox down{'' if name == 'default' else f' --name {name}'}")
 
 
-async def _install(started: Sandbox) -> None:
+async def _install(started: Sandbox) -> Installation:
     try:
-        await Installation.install(started)
+        return await Installation.install(started)
     except BaseException:
         started.stop()
         raise

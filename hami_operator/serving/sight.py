@@ -43,11 +43,10 @@ class EventsView:
 
 @dataclass(frozen=True, slots=True)
 class LeaderView:
-    """Who leads by the lease (empty: nobody that we know of), whether it is we, and who we are."""
+    """Who leads by the lease (empty: nobody that we know of), and whether it is we."""
 
     holder: str = ""
     leads: bool = False
-    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
