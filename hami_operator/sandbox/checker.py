@@ -34,7 +34,10 @@ class Amount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One container's cards as its plugin is about to hand them out. ``bound`` is the pod's bind time, unix seconds."""
+    """One container's cards as its plugin is about to hand them out.
+
+    ``bound`` is the pod's bind time, unix seconds; ``note`` what the plugin remembers of it.
+    """
 
     pod: str
     uid: str
@@ -43,6 +46,7 @@ class Claim:
     kind: ContainerKind
     shares: tuple[Share, ...]
     bound: float = 0.0
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -76,11 +80,15 @@ def _amounts(shares: Iterable[Share]) -> dict[str, Amount]:
 
 @dataclass(slots=True)
 class Checker:
-    """The books of one node. ``ill`` is the time (unix seconds) since which a card is unhealthy, by uuid."""
+    """The books of one node. ``ill`` is the time (unix seconds) since which a card is unhealthy, by uuid.
+
+    ``units`` are the words for what a family's cards have: slots, memory and cores, as its plugin counts them.
+    """
 
     cards: Mapping[str, Device]
     holdings: dict[str, Holding] = field(default_factory=dict)
     ill: dict[str, float] = field(default_factory=dict)
+    units: tuple[str, str, str] = ("slots", "MiB", "cores")
 
     def keep_only(self, live: Mapping[str, bool]) -> None:
         """Release what pods hold that live no more; ``live`` is pod uid -> whether its init containers have ended."""
@@ -124,6 +132,6 @@ class Checker:
         capacity = Amount(card.slots, card.memory_mib, card.cores)
         return [
             f"pod {claim.pod}, container {claim.container}: {held} of {has} {unit} of card {uuid} would be given out"
-            for held, has, unit in zip(total, capacity, ("slots", "MiB", "cores"), strict=True)
+            for held, has, unit in zip(total, capacity, self.units, strict=True)
             if held > has
         ]

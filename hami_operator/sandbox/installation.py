@@ -75,13 +75,16 @@ class Installation:
     ) -> Installation:
         """Apply the manifests and start certificates, webhook and operator; returns when all are ready.
 
-        ``config`` is the settings file, that of the manifests by default; ``server`` where operators reach the API
-        server, by default directly.
+        ``config`` is the settings file, that of the manifests by default, from which the webhook's configuration is
+        made; ``server`` where operators reach the API server, by default directly.
         """
         await sandbox.kubectl("apply", "-f", str(manifests().parent / "crds"))
         await sandbox.kubectl("apply", "-k", str(manifests() / "overlays" / overlay))
         await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
         made = cls(sandbox, config or manifests() / "base" / "config.yaml", server)
+        if config is not None:
+            rendered = await _finish([sys.executable, "-m", "webhook", "configuration", f"--config={config}"])
+            await sandbox.kubectl("apply", "-f", "-", stdin=rendered)
         await asyncio.gather(made.start_webhook(), made.start_operator())
         return made
 
@@ -150,13 +153,15 @@ async def _ready(companion: Companion) -> bool | None:
         return None
 
 
-async def _finish(command: list[str]) -> None:
-    """Run a command to its end. Raises SandboxError with its words when it fails."""
+async def _finish(command: list[str]) -> str:
+    """Run a command to its end; what it wrote. Raises SandboxError with its words when it fails."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
-    output, _ = await process.communicate()
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    output, errors = await process.communicate()
     if process.returncode:
-        raise SandboxError(f"{' '.join(command[1:4])} ended with {process.returncode}: {output.decode()[-2000:]}")
+        words = (output + errors).decode()[-2000:]
+        raise SandboxError(f"{' '.join(command[1:4])} ended with {process.returncode}: {words}")
+    return output.decode()
 
 
 def free_port() -> int:

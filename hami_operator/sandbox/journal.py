@@ -34,6 +34,7 @@ class Journal:
                 "container": claim.container,
                 "kind": claim.kind.value,
                 "shares": shares,
+                "note": claim.note,
             }
         )
 
@@ -68,6 +69,7 @@ class Journal:
                     container=record["container"],
                     kind=ContainerKind(record["kind"]),
                     shares=tuple(Share(*share) for share in record["shares"]),
+                    note=record["note"],
                 )
 
 

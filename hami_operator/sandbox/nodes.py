@@ -12,10 +12,11 @@ from typing import Any
 from hami_operator.core.model import Device
 
 from . import control
-from .cards import SLOTS, CardType, card_type, cards_of
+from .cards import CardType, card_type, cards_of
 from .errors import BadSpec, SandboxError
 from .faults import Faults
 from .instance import Instance, NodeState
+from .plugins import Desk
 
 Json = dict[str, Any]
 
@@ -45,6 +46,8 @@ class NodeSpec:
         releases = card_type(self.type).habits.releases
         if self.release not in releases:
             raise BadSpec(f"plugin release {self.release!r} is not known; known are {', '.join(releases)}")
+        if self.kind is Kind.HOLLOW and not card_type(self.type).habits.hollow:
+            raise BadSpec(f"cards of type {self.type} can be had on simulated nodes alone: sim:{self.type}:...")
         for what, value, most in (("cards", self.cards, MAX_CARDS), ("nodes", self.count, MAX_NODES)):
             if not 1 <= value <= most:
                 raise BadSpec(f"{what} {value} is not allowed: 1 to {most}")
@@ -136,9 +139,16 @@ class Node:
         return cards_of(self.name, self.type, self.state.cards, self.type.habits.releases[self.state.release])
 
     @property
-    def device_ids(self) -> int:
-        """How many units of its resource the kubelet reports when all cards are well."""
-        return self.state.cards * SLOTS
+    def amounts(self) -> Mapping[str, int]:
+        """What the kubelet reports of each resource when all cards are well."""
+        habits = self.type.habits
+        return habits.amounts(habits, self.cards)
+
+    @property
+    def published(self) -> frozenset[str]:
+        """The annotations by which its plugin tells of the cards."""
+        habits = self.type.habits
+        return frozenset(habits.publish(Desk(self.name, habits, habits.releases[self.state.release], self.cards)))
 
     # -- what runs on it -----------------------------------------------------------------------------------------
 

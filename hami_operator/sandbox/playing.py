@@ -22,8 +22,8 @@ from .errors import ApiError, SandboxError
 from .faults import Faults
 from .instance import Instance, NodeState, State
 from .nodes import Kind, Node, node_folder, simulator_folder
-from .plugin_protocol import annotations_of
 from .podstatus import ready_condition
+from .podview import annotations_of
 from .processes import Launch, Processes
 from .waiting import ASK_S, until
 
@@ -210,6 +210,6 @@ def _is_ready(found: dict[str, Any], node: Node) -> bool:
     status, spec = found["status"], found["spec"]
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
     tainted = any(taint["key"].startswith("node.kubernetes.io/") for taint in spec.get("taints", ()))
-    habits = node.type.habits
-    reported = int(status.get("allocatable", {}).get(habits.resource, 0))
-    return ready and not tainted and reported == node.device_ids and habits.register_key in annotations_of(found)
+    allocatable = status.get("allocatable", {})
+    reported = all(int(allocatable.get(name, 0)) == count for name, count in node.amounts.items())
+    return ready and not tainted and reported and node.published <= annotations_of(found).keys()

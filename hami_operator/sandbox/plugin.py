@@ -27,7 +27,8 @@ from .deviceplugin import HEALTHY, MESSAGES, UNHEALTHY
 from .errors import AllocateFailed, ApiError
 from .faults import Faults
 from .journal import Journal
-from .plugin_protocol import alive, init_done
+from .plugins import Call
+from .podview import alive, init_done
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,9 @@ class KubeletSide:
         answers = []
         for wanted in request.container_requests:
             try:
-                injection = await self._plugin.allocate(len(wanted.devices_ids))
+                injection = await self._plugin.allocate(
+                    Call(self._plugin.node.habits.resource, len(wanted.devices_ids))
+                )
             except AllocateFailed as error:
                 await context.abort(grpc.StatusCode.UNKNOWN, str(error))
             mounts = [MESSAGES["Mount"](**asdict(mount)) for mount in injection.mounts]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hami_operator.core.model import ContainerKind
 
-from .plugin_protocol import Place, places
+from .podview import Place, places, specs
 
 Json = dict[str, Any]
 
@@ -30,13 +30,16 @@ def micro_stamp(now: float) -> str:
     return f"{datetime.datetime.fromtimestamp(now, datetime.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def node_object(name: str, devices: Mapping[str, int], now: float) -> Json:
-    """A node as a kubelet registers it; ``devices`` is resource -> number of device ids."""
+def node_object(name: str, devices: Mapping[str, int], now: float, labels: Mapping[str, str] | None = None) -> Json:
+    """A node as a kubelet registers it; ``devices`` is resource -> number of device ids, ``labels`` further ones."""
     amounts = {**CAPACITY, **{resource: str(count) for resource, count in devices.items()}}
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
+        "metadata": {
+            "name": name,
+            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", **(labels or {})},
+        },
         "status": {
             "capacity": amounts,
             "allocatable": amounts,
@@ -109,8 +112,7 @@ def pod_status(pod: Mapping[str, Any], containers: Mapping[str, Running], now: f
     apps = [c for c in containers.values() if c.place.kind is ContainerKind.APP]
     over = all(c.code is not None for c in apps)
     phase = "Running" if not over else "Succeeded" if all(c.code == 0 for c in apps) else "Failed"
-    specs = (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
-    images = {spec["name"]: spec.get("image", "") for spec in specs}
+    images = {spec["name"]: spec.get("image", "") for spec in specs(pod)}
     reports: dict[bool, list[Json]] = {True: [], False: []}
     for container in containers.values():
         report = _container_status(container, images[container.place.container], over, now)
@@ -160,17 +162,3 @@ def _container_status(container: Running, image: str, over: bool, now: float) ->
 def failed(reason: str, message: str) -> Json:
     """The status of a pod that the kubelet does not admit, or ends for its deadline."""
     return {"phase": "Failed", "reason": reason, "message": message}
-
-
-def device_requests(pod: Mapping[str, Any], resource: str) -> list[tuple[Place, int]]:
-    """The containers that ask for the plugin's resource and how many, in the order the kubelet asks for them."""
-    specs = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
-    asked = [int((spec.get("resources", {}).get("limits") or {}).get(resource, 0)) for spec in specs]
-    return [(place, count) for place, count in zip(places(pod), asked, strict=True) if count]
-
-
-def device_ids_held(pod: Mapping[str, Any], resource: str) -> int:
-    """Device ids a pod holds: init containers lend theirs to the app containers."""
-    asked = device_requests(pod, resource)
-    initial = [count for place, count in asked if place.kind is ContainerKind.INIT]
-    return max(max(initial, default=0), sum(count for place, count in asked if place.kind is not ContainerKind.INIT))

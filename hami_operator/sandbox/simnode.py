@@ -16,13 +16,11 @@ from .api import STRATEGIC, Api, node_path, pod_path
 from .errors import AllocateFailed, ApiError, BadSpec
 from .faults import Faults
 from .journal import Journal
-from .plugin_protocol import alive, annotations_of, init_done
+from .plugins import Call
 from .podstatus import (
     RUN_SECONDS,
     Running,
     begin,
-    device_ids_held,
-    device_requests,
     end,
     failed,
     micro_stamp,
@@ -30,6 +28,7 @@ from .podstatus import (
     pod_status,
     ready_condition,
 )
+from .podview import alive, annotations_of, device_ids_held, init_done, requests
 
 log = logging.getLogger(__name__)
 
@@ -61,16 +60,17 @@ class SimulatedNode:
     # -- the node --------------------------------------------------------------------------------------------
 
     @property
-    def _device_ids(self) -> int:
-        """Device ids the kubelet can give out: those of healthy cards, none while the plugin is away."""
-        return 0 if self.plugin.faults.dead else sum(card.slots for card in self.plugin.cards if card.healthy)
+    def _amounts(self) -> dict[str, int]:
+        """Device ids the kubelet can give out, by resource: those of healthy cards, none while the plugin is away."""
+        amounts = self.plugin.amounts
+        return dict.fromkeys(amounts, 0) if self.plugin.faults.dead else amounts
 
     async def register(self) -> None:
         """Create the node and its lease; one that exists already is taken over."""
         name, now = self.node.name, time.time()
         lease = {"metadata": {"name": name}, "spec": {"holderIdentity": name, "leaseDurationSeconds": 40}}
         for path, body in (
-            ("/api/v1/nodes", node_object(name, {self.node.habits.resource: self._device_ids}, now)),
+            ("/api/v1/nodes", node_object(name, self._amounts, now, self.node.habits.labels)),
             (LEASES, lease),
         ):
             try:
@@ -98,12 +98,19 @@ class SimulatedNode:
         """The plugin's registration, as long as neither plugin nor node are away."""
         await self.plugin.keep_registered(lambda: self._on and not self.plugin.faults.dead)
 
+    async def _refresh(self) -> None:
+        """The plugin tells at once what is free again; after a failure it does with the next registration."""
+        try:
+            await self.plugin.refresh()
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("node %s: not registered: %s", self.node.name, error)
+
     async def set_faults(self, faults: Faults) -> None:
         """Take over faults and report the device ids that are left."""
-        before = self._device_ids
+        before = self._amounts
         await self.plugin.set_faults(faults)
-        if self._device_ids != before:
-            await self._report({"allocatable": {self.node.habits.resource: str(self._device_ids)}})
+        if (amounts := self._amounts) != before:
+            await self._report({"allocatable": {name: str(amount) for name, amount in amounts.items()}})
 
     async def set_power(self, power: str) -> None:
         """``off``: nothing is done or reported any more; ``on``: the kubelet is back and looks at its pods again."""
@@ -149,6 +156,8 @@ class SimulatedNode:
         self._pods.pop(uid, None)
         self._running.pop(uid, None)
         self._admitted.discard(uid)
+        if self._on and self.node.habits.publish_after:
+            self._start(self._refresh())
 
     @property
     def uids(self) -> set[str]:
@@ -192,21 +201,22 @@ class SimulatedNode:
         self._end_in_time(pod)
 
     async def _allocate(self, pod: Json, running: Mapping[str, Running]) -> None:
-        resource = self.node.habits.resource
-        wanted = device_ids_held(pod, resource)
-        if not wanted:
-            return
-        others = (p for uid, p in self._pods.items() if uid in self._running and alive(p))
-        free = self._device_ids - sum(device_ids_held(other, resource) for other in others)
-        if wanted > free:
-            raise AllocateFailed(
-                f"requested number of devices unavailable for {resource}. "
-                f"Requested: {wanted}, Available: {max(free, 0)}"
-            )
-        for place, count in device_requests(pod, resource):
-            injection = await self.plugin.allocate(count)
-            running[place.container].envs = injection.envs
-            running[place.container].mounts = [asdict(mount) for mount in injection.mounts]
+        """Device ids for each container and each resource of the plugin; others are none of the kubelet's business."""
+        amounts = self._amounts
+        others = [p for uid, p in self._pods.items() if uid in self._running and alive(p)]
+        for resource, amount in amounts.items():
+            wanted = device_ids_held(pod, resource)
+            free = amount - sum(device_ids_held(other, resource) for other in others)
+            if wanted > max(free, 0):
+                raise AllocateFailed(
+                    f"requested number of devices unavailable for {resource}. "
+                    f"Requested: {wanted}, Available: {max(free, 0)}"
+                )
+        for place, resource, count in requests(pod, amounts):
+            injection = await self.plugin.allocate(Call(resource, count))
+            container = running[place.container]
+            container.envs = {**container.envs, **injection.envs}
+            container.mounts = [*container.mounts, *(asdict(mount) for mount in injection.mounts)]
 
     async def _write(self, pod: Json, status: Json) -> None:
         """Report a pod's status; a pod that is gone by now is left alone."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hami_operator.sandbox.podstatus import begin, device_ids_held, device_requests, end, node_object, pod_status
+from hami_operator.sandbox.podstatus import begin, end, node_object, pod_status
 
 RESOURCE = "nvidia.com/gpu"
 
@@ -53,15 +53,6 @@ def test_a_pod_ends_when_its_app_containers_did_as_its_policy_says(
     assert status["phase"] == phase
     if phase != "Running":
         assert all("terminated" in s["state"] for s in status["initContainerStatuses"])
-
-
-def test_device_ids_are_asked_for_in_the_kubelets_order_and_lent_by_init_containers() -> None:
-    assert [(place.container, count) for place, count in device_requests(POD, RESOURCE)] == [
-        ("prep", 3),
-        ("proxy", 1),
-        ("main", 1),
-    ]
-    assert device_ids_held(POD, RESOURCE) == 3
 
 
 def test_a_node_reports_its_device_ids() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 from hami_operator.core.protocol import parse_bool
 
-from .habits import Grant, Habits, Handshake, Injection, Mount, Release
+from . import lists
+from .habits import Desk, Grant, Habits, Handshake, Injection, Mount, Release, register
 
 _RELEASES = (
     Release("2.7", json_register=False, keeps_empty=False, handshake=Handshake.ALWAYS, more_word="GPU"),
@@ -26,8 +28,35 @@ _RELEASES = (
 _HOOKS = "/usr/local/vgpu"
 
 
-def _card_id(card: uuid.UUID) -> str:
+#: Pair scores (HAMi v2.10.0 pkg/device-plugin/nvidiadevice/nvinternal/rm): host bridge or other CPU, and 100 a link.
+SCORE_KEY = "hami.io/node-nvidia-score"
+_SAME_SOCKET, _OTHER_SOCKET = 20, 10
+_LINKS = {"A100-SXM4": 12, "H100 80GB HBM3": 18}
+
+
+def _card_id(node: str, index: int, card: uuid.UUID) -> str:
     return f"GPU-{card}"
+
+
+def _publish(desk: Desk) -> dict[str, str]:
+    """The register and, as with ENABLE_TOPOLOGY_SCORE, how well each pair of cards is linked.
+
+    HAMi: releases before 2.10 see no links behind an NVSwitch.
+    """
+    links = max((n for word, n in _LINKS.items() if word in desk.cards[0].type), default=0)
+    over = 100 * links if desk.release.name == "2.10" else 0
+    scores = [
+        {
+            "uuid": card.uuid,
+            "score": {
+                other.uuid: over + (_SAME_SOCKET if other.numa == card.numa else _OTHER_SOCKET)
+                for other in desk.cards
+                if other is not card
+            },
+        }
+        for card in desk.cards
+    ]
+    return register(desk) | {SCORE_KEY: json.dumps(scores, separators=(",", ":"))}
 
 
 def _type_text(product: str, release: Release) -> str:
@@ -64,7 +93,9 @@ HABITS = Habits(
     to_allocate_key="hami.io/vgpu-devices-to-allocate",
     allocated_key="hami.io/vgpu-devices-allocated",
     mode="hami-core",
-    cores=100,
+    serve=lists.serve,
+    waits=lists.waits,
+    publish=_publish,
     releases={release.name: release for release in _RELEASES},
     card_id=_card_id,
     type_text=_type_text,

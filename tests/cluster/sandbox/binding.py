@@ -22,7 +22,7 @@ from hami_operator.core.protocol import (
 from hami_operator.sandbox import Node
 from hami_operator.sandbox.api import Api, node_path, pod_path
 from hami_operator.sandbox.errors import ApiError
-from hami_operator.sandbox.plugin_protocol import annotations_of
+from hami_operator.sandbox.podview import annotations_of
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from hami_operator.core.model import Share
 from hami_operator.core.protocol import BIND_PHASE, Phase
 from hami_operator.sandbox import Kind, Node, NodeSpec, Sandbox, Settings, no_hollow_nodes
-from hami_operator.sandbox.plugin_protocol import annotations_of
+from hami_operator.sandbox.podview import annotations_of
 
 from .binding import Hand
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 from hami_operator.core.protocol import BIND_PHASE, NODE_LOCK, Phase, decode_devices
 from hami_operator.sandbox import Kind, Node, NodeSpec, Sandbox, SandboxError
 from hami_operator.sandbox.api import node_path, pod_path
-from hami_operator.sandbox.plugin_protocol import annotations_of
 from hami_operator.sandbox.podstatus import RUN_SECONDS
+from hami_operator.sandbox.podview import annotations_of
 
 from .binding import Hand
 

@@ -1,0 +1,81 @@
+"""Kunlunxin's plugins: whole XPUs by index, and slices by HAMi's lists, as far as the driver's handles go."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+
+from hami_operator.sandbox.errors import AllocateFailed
+
+from . import lists, readers
+from .habits import OWN, Answer, Call, Desk, Finds, Grant, Habits, Injection, Json, any_release, node_and_index
+
+INDEXES = "BAIDU_COM_DEVICE_IDX"
+#: Of a node's driver: one for each card, and one more for each slice that a card is cut in.
+HANDLES = 32
+
+
+def _serve(desk: Desk, pod: Json, call: Call) -> Answer | None:
+    place = readers.next_place(desk, pod, call)
+    if place is None:
+        return None
+    begin = readers.taken_before(desk, pod, place, call.resource)
+    cards = [desk.card(index) for index in readers.indexes(pod, INDEXES)[begin : begin + call.count]]
+    if len(cards) != call.count:
+        raise AllocateFailed(f"{len(cards)} cards are left for the container, {call.count} are asked for")
+    envs = {"XPU_VISIBLE_DEVICES": ",".join(str(card.index) for card in cards)}
+    return Answer(place, readers.whole(cards, "kunlun"), Injection(envs))
+
+
+WHOLE = Habits(
+    family="kunlun",
+    resource="kunlunxin.com/xpu",
+    releases=any_release(OWN),
+    card_id=node_and_index("kunlun"),
+    serve=_serve,
+    lock_key="",
+    finds=Finds.SCAN,
+    reports=False,
+    waits=readers.waits_with(INDEXES),
+)
+
+
+def _bus_id(node: str, index: int, card: uuid.UUID) -> str:
+    """HAMi's documentation names cards by their PCI address; only its colons can't stand in an id of the lists."""
+    return f"xpu-{card}"
+
+
+def _serve_slices(desk: Desk, pod: Json, call: Call) -> Answer:
+    """Slices of one card have one size, and all cuts together must leave the driver its handles."""
+    answer = lists.serve(desk, pod, call)
+    cuts: dict[str, int] = {}
+    for card in desk.cards:
+        sizes = Counter(tenant.share.memory_mib for tenant in desk.tenants(card.uuid))
+        sizes.update(share.memory_mib for share in answer.shares if share.uuid == card.uuid)
+        if len(sizes) > 1:
+            raise AllocateFailed(f"card {card.uuid} would be cut in slices of {sorted(sizes)} MiB at once")
+        cuts[card.uuid] = max((card.memory_mib // size for size in sizes if size), default=1)
+    handles = len(cuts) + sum(cut for cut in cuts.values() if cut > 1)
+    if handles > HANDLES:
+        raise AllocateFailed(f"{handles} handles would be needed, the driver has {HANDLES}")
+    return answer
+
+
+def _inject(grant: Grant) -> Injection:
+    return Injection({"XPU_VISIBLE_DEVICES": ",".join(share.uuid for share in grant.shares)})
+
+
+SLICES = Habits(
+    family="XPU",
+    resource="kunlunxin.com/vxpu",
+    releases=any_release(lists.library("XPU")),
+    card_id=_bus_id,
+    serve=_serve_slices,
+    register_key="hami.io/node-register-xpu",
+    handshake_key="hami.io/node-handshake-xpu",
+    to_allocate_key="hami.io/xpu-devices-to-allocate",
+    allocated_key="hami.io/xpu-devices-allocated",
+    waits=lists.waits,
+    inject=_inject,
+    labels={"xpu": "on"},
+)
