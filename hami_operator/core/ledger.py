@@ -239,8 +239,11 @@ class Ledger:
         return self._nodes.get(node) or _EMPTY
 
     def space(self, namespace: str) -> Space:
-        """The pods of a namespace that hold something. Not to be changed by the caller."""
-        return self._spaces.get(namespace) or _EMPTY_SPACE
+        """The pods of a namespace that hold something, kept up to date. Not to be changed by the caller."""
+        space = self._spaces.get(namespace)
+        if space is None:
+            space = self._spaces[namespace] = Space()
+        return space
 
     def asked(self, pod: Pod) -> frozenset[str]:
         """Which of the names it uses that a family allows only one of."""
@@ -342,15 +345,11 @@ class Ledger:
         self._touch(record.key.namespace).drop(record)
 
     def _touch(self, namespace: str) -> Space:
-        space = self._spaces.get(namespace)
-        if space is None:
-            space = self._spaces[namespace] = Space()
         self.touched.add(namespace)
-        return space
+        return self.space(namespace)
 
 
 _EMPTY = NodeUsage()
-_EMPTY_SPACE = Space()
 _NO_NAMES: frozenset[str] = frozenset()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -196,8 +197,7 @@ class PodKey:
         return f"{self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(NamedTuple):
     """What the scopes of quotas tell pods apart by. ``terminating``: it has an ``activeDeadlineSeconds``."""
 
     priority_class: str = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .certain import Certain
 from .ledger import Ledger, PodRecord
 from .model import Pod
-from .quota import Limit, Quota, QuotaId, QuotaKey, quota_keys
+from .quota import CORES, MEMORY, SLOTS, Limit, Quota, QuotaId, QuotaKey, quota_keys
 from .room import Allowance, Room, room_of
 from .space import Kind, Space
 from .sums import sum_of
@@ -18,23 +18,27 @@ from .vendor import Amounts, Profile
 #: By family key.
 Rooms = Mapping[str, Room]
 NO_ROOMS: Rooms = {}
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """The limits of one object for one family, as far as they speak of pods of one kind: (part, hard)."""
+    """The limits of one object for one family, as far as they speak of pods of one kind; ``hards`` are by part."""
 
     quota: Quota
     family: str
     asked_as: str
     limits: tuple[Limit, ...]
-    pairs: tuple[tuple[int, int], ...]
+    hards: tuple[int | None, ...]
     malformed: bool
+    everybody: bool
 
     def used(self, space: Space) -> Amounts:
         """What the pods hold that the object speaks of."""
+        if self.everybody:
+            return space.held(self.family)
         found = [amounts for kind, amounts in space.totals(self.family) if self._covers(kind)]
-        return found[0] if len(found) == 1 else sum_of(found)
+        return sum_of(found)
 
     def _covers(self, kind: Kind) -> bool:
         traits, asked = kind
@@ -43,25 +47,46 @@ class _Bound:
 
 @dataclass(slots=True)
 class _Objects:
-    """The objects of one namespace, and what bounds pods of each kind."""
+    """The objects of one namespace, what its pods hold, and what bounds pods of each kind.
 
+    ``by_name``: some key is for pods only that ask by its name.
+    """
+
+    space: Space
     by_id: dict[QuotaId, Quota] = field(default_factory=dict)
     bounds: dict[Kind, tuple[_Bound, ...]] = field(default_factory=dict)
+    by_name: bool = False
+
+    def of(self, pod: Pod, ledger: Ledger) -> tuple[_Bound, ...]:
+        """What bounds this pod."""
+        kind = (pod.traits, ledger.asked(pod) if self.by_name else _NO_NAMES)
+        bounds = self.bounds.get(kind)
+        if bounds is None:
+            bounds = self.bounds[kind] = tuple(_bounds(self.by_id.values(), kind))
+        return bounds
+
+    def changed(self) -> None:
+        """An object came, changed or went."""
+        self.bounds.clear()
+        self.by_name = any(limit.key.asked_as for quota in self.by_id.values() for limit in quota.limits)
 
 
 class QuotaBook:
-    """All quota objects. ``keys`` are those of the families in force."""
+    """All quota objects. ``keys`` are those of the families in force; ``ledger`` knows what is used."""
 
-    def __init__(self, profiles: Sequence[Profile]) -> None:
+    def __init__(self, profiles: Sequence[Profile], ledger: Ledger) -> None:
         self.keys = quota_keys(profiles)
+        self._ledger = ledger
         self._spaces: dict[str, _Objects] = {}
 
     def put(self, quota: Quota) -> bool:
         """Take over an object as it is now, in one step; False when that changes nothing that is enforced."""
-        objects = self._spaces.setdefault(quota.id.namespace, _Objects())
+        objects = self._spaces.get(quota.id.namespace)
+        if objects is None:
+            objects = self._spaces[quota.id.namespace] = _Objects(self._ledger.space(quota.id.namespace))
         before = objects.by_id.get(quota.id)
         objects.by_id[quota.id] = quota
-        objects.bounds.clear()
+        objects.changed()
         return before is None or (before.limits, before.scopes) != (quota.limits, quota.scopes)
 
     def remove(self, quota: QuotaId) -> bool:
@@ -69,7 +94,7 @@ class QuotaBook:
         objects = self._spaces.get(quota.namespace)
         if objects is None or objects.by_id.pop(quota, None) is None:
             return False
-        objects.bounds.clear()
+        objects.changed()
         if not objects.by_id:
             del self._spaces[quota.namespace]
         return True
@@ -88,33 +113,33 @@ class QuotaBook:
         """The namespaces with objects."""
         return self._spaces.keys()
 
-    def surely_leave(self, pod: Pod, charges: Mapping[str, Certain], ledger: Ledger) -> bool:
+    def surely_leave(self, pod: Pod, charges: Mapping[str, Certain]) -> bool:
         """Whether the pod is within every limit of its namespace whichever cards it gets: most are, and no more needs
         to be asked then. ``charges`` is what is known of its charge by family."""
-        namespace = pod.key.namespace
-        if namespace not in self._spaces:
+        objects = self._spaces.get(pod.key.namespace)
+        if objects is None:
             return True
-        space = ledger.space(namespace)
-        for bound in self._bounds(pod, ledger):
+        space = objects.space
+        for bound in objects.of(pod, self._ledger):
             certain = charges.get(bound.family)
             if certain is None:
                 continue
             if bound.malformed or space.troubled:
                 return False
             used = bound.used(space)
-            for part, hard in bound.pairs:
-                asked = certain[part]
-                if asked is None or (asked and asked + used[part] > hard):
+            for asked, held, hard in zip(certain, used, bound.hards, strict=True):
+                if hard is not None and (asked is None or (asked and asked + held > hard)):
                     return False
         return True
 
-    def rooms(self, pod: Pod, ledger: Ledger) -> Rooms:
+    def rooms(self, pod: Pod) -> Rooms:
         """What all objects of its namespace together leave the pod, per family; empty where nothing is limited."""
-        if pod.key.namespace not in self._spaces:
+        objects = self._spaces.get(pod.key.namespace)
+        if objects is None:
             return NO_ROOMS
-        space = ledger.space(pod.key.namespace)
+        space = objects.space
         by_family: dict[str, list[Allowance]] = {}
-        for bound in self._bounds(pod, ledger):
+        for bound in objects.of(pod, self._ledger):
             used = bound.used(space)
             troubled = [record for record in space.troubled.values() if bound.quota.covers(record.traits)]
             by_family.setdefault(bound.family, []).extend(
@@ -129,14 +154,6 @@ class QuotaBook:
             )
         return {family: room_of(tuple(found)) for family, found in by_family.items()}
 
-    def _bounds(self, pod: Pod, ledger: Ledger) -> tuple[_Bound, ...]:
-        kind = (pod.traits, ledger.asked(pod))
-        objects = self._spaces[pod.key.namespace]
-        bounds = objects.bounds.get(kind)
-        if bounds is None:
-            bounds = objects.bounds[kind] = tuple(_bounds(objects.by_id.values(), kind))
-        return bounds
-
 
 def _bounds(quotas: Iterable[Quota], kind: Kind) -> Iterator[_Bound]:
     traits, asked = kind
@@ -147,8 +164,10 @@ def _bounds(quotas: Iterable[Quota], kind: Kind) -> Iterator[_Bound]:
             if not key.asked_as or key.asked_as in asked:
                 grouped.setdefault((key.family, key.asked_as), []).append(limit)
         for (family, name), limits in grouped.items():
-            pairs = tuple((limit.key.part, limit.hard) for limit in limits)
-            yield _Bound(quota, family, name, tuple(limits), pairs, any(limit.problem for limit in limits))
+            by_part = {limit.key.part: limit.hard for limit in limits}
+            hards = tuple(by_part.get(part) for part in (SLOTS, MEMORY, CORES))
+            malformed = any(limit.problem for limit in limits)
+            yield _Bound(quota, family, name, tuple(limits), hards, malformed, not quota.scopes and not name)
 
 
 def allowances(quota: Quota, records: Iterable[PodRecord]) -> list[Allowance]:

@@ -54,7 +54,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.inventory.journal = self.ledger.journal = self.journal
-        self.quotas = QuotaBook(self.profiles)
+        self.quotas = QuotaBook(self.profiles, self.ledger)
         self._keys = annotation_keys(self.profiles)
 
     def look_at_links(self) -> None:
@@ -198,7 +198,7 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
         kept = cluster.kept(pod)
     except InvalidRequest as error:
         return _everywhere(pod, cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
-    if not cluster.quotas.surely_leave(pod, kept.certain, cluster.ledger):
+    if not cluster.quotas.surely_leave(pod, kept.certain):
         return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
     best = _best(pod, kept, cluster, now)
     if best is None:
@@ -211,7 +211,7 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
 
 def _rooms(pod: Pod, kept: Kept, cluster: Cluster) -> Rooms:
     """What quotas leave the pod of the families that it asks for."""
-    found = cluster.quotas.rooms(pod, cluster.ledger)
+    found = cluster.quotas.rooms(pod)
     return {family: found[family] for family in kept.certain if family in found}
 
 

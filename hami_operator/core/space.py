@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: What quotas tell pods apart by: traits, and the names of which a pod may ask by one only.
 Kind = tuple[Traits, frozenset[str]]
+
+
+_NOBODY: Mapping[Kind, Sums] = {}
 
 
 @dataclass(slots=True)
@@ -54,13 +57,24 @@ class Space:
         """The same pod, which holds what it held."""
         self.pods[record.key.uid] = record
 
+    def held(self, family: str) -> Amounts:
+        """What all pods hold together of a family."""
+        kinds = self._kinds(family)
+        if len(kinds) == 1:
+            for sums in kinds.values():
+                return sums.total
+        return sum_of(sums.total for sums in kinds.values())
+
     def totals(self, family: str) -> Iterator[tuple[Kind, Amounts]]:
         """What the pods of each kind hold together of a family."""
+        return ((kind, sums.total) for kind, sums in self._kinds(family).items())
+
+    def _kinds(self, family: str) -> Mapping[Kind, Sums]:
         if self._sums is None:
             self._sums = {}
             for record in self.pods.values():
                 self._count(record)
-        return ((kind, sums.total()) for kind, sums in self._sums.get(family, {}).items())
+        return self._sums.get(family, _NOBODY)
 
     def _count(self, record: PodRecord) -> None:
         for family, cards in record.held.items():

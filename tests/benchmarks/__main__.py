@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import bind, decide, memory, simulate, webhook
+from . import bind, decide, memory, quota, serving, simulate, webhook
 from .harness import Row
 
-BENCHES = (decide.BENCH, memory.BENCH, simulate.BENCH, webhook.BENCH, bind.BENCH)
+BENCHES = (decide.BENCH, quota.BENCH, memory.BENCH, simulate.BENCH, serving.BENCH, webhook.BENCH, bind.BENCH)
 RESULT = Path("build/bench.json")
 
 

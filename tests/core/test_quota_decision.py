@@ -329,6 +329,8 @@ def test_used_is_a_recount_of_the_pods_after_any_steps_and_never_above_hard() ->
             counted = recount(world.ledger, alive, namespace)
             assert used(world, namespace=namespace) == counted
             assert all(counted[key] <= hard[key] for key in hard)
+            (room,) = world.quotas.rooms(asking("any", namespace, gpu=1)).values()
+            assert (room.slots, room.memory_mib) == (hard[GPU] - counted[GPU], hard[MEM] - counted[MEM])
     assert world.ledger.audit() == []
 
 
