@@ -200,7 +200,7 @@ class Placements:
         """The smallest profile that holds the request and has a place; at the place that strands the fewest slices.
 
         A slice is stranded for a profile when it is free and no place of that profile can use it any more. Of equal
-        places the first in the reference's own direction: the sequences of its documentation come out the same.
+        places the first in the reference's own direction, which is all that the reference goes by.
         """
         used = self._bits(taken)
         for shape in self.shapes:
