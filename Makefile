@@ -28,6 +28,18 @@ test: $(READY) ## All tests, on a real API server where that matters
 	@$(BIN)/hami-operator sandbox prepare
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
+ROUNDS ?= 10
+SEED ?= 1
+
+.PHONY: soak
+soak: $(READY) ## The fault suite ROUNDS=10 times, each round in an order and rhythm of its own (from SEED=1 on)
+	@$(BIN)/hami-operator sandbox prepare
+	@for round in $$(seq $(ROUNDS)); do \
+	  seed=$$(($(SEED) + round - 1)); \
+	  echo "==> round $$round of $(ROUNDS): FAULT_SEED=$$seed"; \
+	  FAULT_SEED=$$seed $(BIN)/python -m pytest $(ARGS) tests/cluster/faults || { echo "failed: FAULT_SEED=$$seed"; exit 1; }; \
+	done
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy --strict
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy
