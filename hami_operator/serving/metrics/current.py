@@ -9,6 +9,7 @@ from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.schedule import Cluster
 from hami_operator.core.vendor import Profile
+from hami_operator.serving.parts import PartRow, parts_of
 
 from .series import MIB, CardSeries, Gauge, cards_of, labels_text, lines_of, shares_of
 
@@ -19,6 +20,7 @@ SHARED = Gauge("hami_gpu_shared_count", "Shares of the card.")
 CORE_ALLOCATED = Gauge("hami_gpu_core_allocated_ratio", "Cores of the card that are given, in percent of the card.")
 OVERVIEW = Gauge("hami_node_gpu_overview", "Memory of the card that is given, in bytes, with the card's facts.")
 MEMORY_RATIO = Gauge("hami_node_gpu_memory_allocated_ratio", "Memory that is given over memory of the card, 0 to 1.")
+MIG_PART = Gauge("hami_node_gpu_mig_instance_info", "A MIG instance that a pod has, 1.")
 SHARE_MEMORY = Gauge("hami_vgpu_memory_allocated_bytes", "Memory that the container was given of the card, in bytes.")
 SHARE_CORES = Gauge("hami_vgpu_core_allocated_ratio", "Cores that the container was given, in percent of the card.")
 
@@ -30,6 +32,7 @@ GAUGES: Sequence[Gauge] = (
     CORE_ALLOCATED,
     OVERVIEW,
     MEMORY_RATIO,
+    MIG_PART,
     SHARE_MEMORY,
     SHARE_CORES,
 )
@@ -40,6 +43,9 @@ def node_text(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> tuple[b
     groups: dict[Gauge, list[str]] = defaultdict(list)
     for card in cards_of(entry, usage, cluster.profiles):
         _card(card, groups)
+        for part in parts_of(card.family, card.device, usage):
+            if part.pod:
+                groups[MIG_PART].append(MIG_PART.line(labels_text(_part_labels(card, part)), 1))
     _shares(entry, usage, cluster.profiles, groups)
     return lines_of(groups, GAUGES)
 
@@ -68,6 +74,21 @@ def _card(card: CardSeries, groups: dict[Gauge, list[str]]) -> None:
     if device.memory_mib:  # HAMi: NaN for a card without memory, which spoils every sum it is in
         ratio = round(used.memory_mib / device.memory_mib, 6)
         groups[MEMORY_RATIO].append(MEMORY_RATIO.line(labels, ratio))
+
+
+def _part_labels(card: CardSeries, part: PartRow) -> list[tuple[str, object]]:
+    """The runtime's three ids are the device plugin's to know; its own metrics have them."""
+    return [
+        ("node", card.node),
+        ("device_uuid", card.device.uuid),
+        ("device_index", card.device.index),
+        ("mig_uuid", ""),
+        ("profile", part.profile),
+        ("gpu_instance_id", ""),
+        ("compute_instance_id", ""),
+        ("placement_start", part.start),
+        ("placement_size", part.size),
+    ]
 
 
 def _shares(entry: NodeDevices, usage: NodeUsage, profiles: Sequence[Profile], groups: dict[Gauge, list[str]]) -> None:

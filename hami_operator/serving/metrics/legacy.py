@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.schedule import Cluster
+from hami_operator.serving.parts import parts_of
 
 from .series import MIB, CardSeries, Gauge, ShareSeries, cards_of, labels_text, lines_of, shares_of
 
@@ -23,6 +24,7 @@ SHARED = Gauge("GPUDeviceSharedNum", "Number of containers sharing this GPU.")
 CORE_ALLOCATED = Gauge("GPUDeviceCoreAllocated", "Device core allocated for a certain GPU.")
 OVERVIEW = Gauge("nodeGPUOverview", "GPU overview on a certain node, memory allocated in bytes.")
 MEMORY_RATIO = Gauge("nodeGPUMemoryPercentage", "GPU memory allocated over its memory, 0 to 1.")
+MIG_PART = Gauge("nodeGPUMigInstance", "GPU sharing mode: a MIG instance of the card, 1 in use, 0 free.")
 POD_ALLOCATED = Gauge("vGPUPodsDeviceAllocated", "vGPU memory allocated from pods, in bytes.")
 SHARE_RATIO = Gauge("vGPUMemoryPercentage", "vGPU memory allocated over the memory of its GPU, 0 to 1.")
 SHARE_CORE_RATIO = Gauge("vGPUCorePercentage", "vGPU core allocated from a container.")
@@ -37,6 +39,7 @@ GAUGES: Sequence[Gauge] = (
     CORE_ALLOCATED,
     OVERVIEW,
     MEMORY_RATIO,
+    MIG_PART,
     POD_ALLOCATED,
     SHARE_RATIO,
     SHARE_CORE_RATIO,
@@ -75,6 +78,9 @@ def node_text_of(style: Style) -> Callable[[Cluster, NodeDevices, NodeUsage], tu
         for card in cards_of(entry, usage, cluster.profiles):
             for gauge, labels, value in _card(card, style):
                 groups[gauge].append(gauge.line(labels_text(labels), value))
+            for part in parts_of(card.family, card.device, usage):
+                labels = [*_identity(card), ("migname", f"{part.profile}-{part.slot.rpartition('-')[2]}")]
+                groups[MIG_PART].append(MIG_PART.line(labels_text(labels), int(bool(part.pod))))
         for share in shares_of(entry, usage, cluster.profiles):
             for gauge, labels, value in _share(share, style):
                 groups[gauge].append(gauge.line(labels_text(labels), value))
@@ -83,9 +89,13 @@ def node_text_of(style: Style) -> Callable[[Cluster, NodeDevices, NodeUsage], tu
     return node_text
 
 
+def _identity(card: CardSeries) -> Labels:
+    return [("nodeid", card.node), ("deviceuuid", card.device.uuid), ("deviceidx", card.device.index)]
+
+
 def _card(card: CardSeries, style: Style) -> list[tuple[Gauge, Labels, float]]:
     device, used = card.device, card.used
-    labels: Labels = [("nodeid", card.node), ("deviceuuid", device.uuid), ("deviceidx", device.index)]
+    labels = _identity(card)
     cores = [*labels, *style.cores(card)]
     facts: Labels = [("devicememorylimit", device.memory_mib), ("devicetype", device.type)]
     found: list[tuple[Gauge, Labels, float]] = [

@@ -47,6 +47,7 @@ class CardSeries:
     """A card as series show it. ``own_units``: the family counts cores in its own unit, not in percent of a card."""
 
     node: str
+    family: str
     device: Device
     used: Amounts
     own_units: bool
@@ -83,7 +84,8 @@ def cards_of(entry: NodeDevices, usage: NodeUsage, profiles: Sequence[Profile]) 
             identity = (device.uuid, device.index, device.type)
             if identity not in seen:
                 seen.add(identity)
-                yield CardSeries(entry.node.name, device, used.get(device.uuid, NOTHING), in_own_units(profile))
+                held = used.get(device.uuid, NOTHING)
+                yield CardSeries(entry.node.name, profile.key, device, held, in_own_units(profile))
 
 
 def in_own_units(profile: Profile) -> bool:
@@ -105,7 +107,7 @@ def shares_of(entry: NodeDevices, usage: NodeUsage, profiles: Sequence[Profile])
                 memory = sum(share.memory_mib for share in shares)
                 cores = sum(share.cores.bit_count() if profile.core_masks else share.cores for share in shares)
                 amounts = Amounts(len(shares), memory, cores)
-                percent = CardSeries(record.node, device, amounts, in_own_units(profile)).core_percent
+                percent = CardSeries(record.node, family, device, amounts, in_own_units(profile)).core_percent
                 key = record.key
                 yield ShareSeries(
                     key.namespace, key.name, record.node, position, card, memory, cores, percent, device.memory_mib

@@ -64,6 +64,7 @@ def environment() -> Environment:
         "fills": markup.fills,
         "memory_parts": markup.memory_parts,
         "core_parts": markup.core_parts,
+        "slot_parts": markup.slot_parts,
         "shell": markup.shell,
     }
     return made

@@ -19,8 +19,8 @@ from .views.nodes import CardRow
 
 COLOURS, PATTERNS, LETTERS = 7, 4, "abcdefghijklmnopqrstuvwxyz"
 
-#: Places of parts that are nobody's in particular: something given, and something that is nearly used up.
-GIVEN, WARNING = -1, -2
+#: Places of parts that are nobody's in particular: given to many, nearly used up, free.
+GIVEN, WARNING, NOBODY = -1, -2, -3
 
 #: The smallest part, in percent of a bar, that has room for its letter.
 LETTER_PERCENT = 4.0
@@ -130,7 +130,7 @@ def _number(place: int) -> int:
 def _pattern(place: int) -> tuple[Markup, str]:
     """The pattern over a legend's square, and the colour's class; places below 0 are nobody's in particular."""
     if place < 0:
-        return Markup(""), {WARNING: "w"}.get(place, "g")
+        return Markup(""), {WARNING: "w", NOBODY: "n"}.get(place, "g")
     number = _number(place)
     over = Markup('<rect width="100%" height="100%" fill="url(#p{})"/>').format(number) if number else Markup("")
     return over, str(place % COLOURS)
@@ -165,6 +165,18 @@ def memory_parts(card: CardRow) -> list[Part]:
 def core_parts(card: CardRow) -> list[Part]:
     """Who holds which part of a card's cores."""
     return [Part(h.pod, h.cores, cores(h.cores, card.core_unit), h.place) for h in card.holdings]
+
+
+def slot_parts(card: CardRow, pods: Sequence[str]) -> list[Part]:
+    """The hard partitions of a card in their places, with what is cut out for nobody in between."""
+    found, end = [], 0
+    for part in card.parts:
+        if part.start > end:
+            found.append(Part("not cut", part.start - end, "free", NOBODY))
+        place = pods.index(part.pod) if part.pod in pods else NOBODY
+        found.append(Part(part.slot, part.size, part.pod or "free", place))
+        end = part.start + part.size
+    return found
 
 
 def shell(word: str) -> str:

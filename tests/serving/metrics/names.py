@@ -20,6 +20,10 @@ CURRENT: dict[str, set[str]] = {
     "hami_resource_quota_limit": {"namespace", "quota_name"},
 }
 
+#: Only of cards in MIG mode.
+MIG_INFO = {"node", "device_uuid", "device_index", "mig_uuid", "profile", "gpu_instance_id", "compute_instance_id"}
+MIG_INFO |= {"placement_start", "placement_size"}
+
 OLD_CARD = {"nodeid", "deviceuuid", "deviceidx"}
 OLD_SHARE = {"podnamespace", "nodename", "podname", "containeridx", "deviceuuid"}
 

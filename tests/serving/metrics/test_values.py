@@ -12,6 +12,7 @@ from hami_operator.serving.sight import LeaderView
 from tests.builders import NOW
 from tests.serving.stage import Stage, busy, card, share
 
+from .names import MIG_INFO
 from .scrape import scrape, values
 
 pytestmark = pytest.mark.asyncio
@@ -48,6 +49,19 @@ async def test_two_shares_of_one_card_in_one_container_are_one_series() -> None:
     stage.running("p", "n1", *slots)
     found = await scrape(stage.exposition())
     assert values(found, "hami_vgpu_memory_allocated_bytes", device_uuid=device.uuid) == [10240 * MIB]
+
+
+async def test_parts_of_a_mig_card_are_told_in_both_generations() -> None:
+    stage = Stage.empty()
+    device = card("n1", 0, mode="mig", type="NVIDIA-NVIDIA A30")
+    stage.node("n1", device)
+    stage.running("p", "n1", Share(f"{device.uuid}[1-0]", "NVIDIA", 12288, 0))
+    found = await scrape(stage.exposition(generations=["2.7", "2.10"]))
+    assert values(found, "hami_node_gpu_mig_instance_info", profile="2g.12gb", placement_start="0") == [1]
+    assert values(found, "nodeGPUMigInstance", migname="2g.12gb-0") == [1]
+    assert values(found, "nodeGPUMigInstance", migname="2g.12gb-1") == [0]
+    labels = set(found["hami_node_gpu_mig_instance_info"].samples[0].labels)
+    assert labels == MIG_INFO | {"zone"}
 
 
 async def test_names_of_strangers_are_escaped() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hami_operator.config import Settings
+from hami_operator.core import protocol
 from hami_operator.core.model import Allocation, Share
 from hami_operator.serving.origins import settings_shown
 from hami_operator.serving.web.views.config import config
@@ -17,7 +18,7 @@ from hami_operator.serving.web.views.pending import pending
 from hami_operator.serving.web.views.quotas import quotas
 from hami_operator.serving.web.views.workloads import workload
 from tests.builders import NOW
-from tests.serving.stage import Stage, busy, card, large, share
+from tests.serving.stage import REGISTER, Stage, busy, card, large, share
 
 
 def one_card(uuid: str) -> Allocation:
@@ -88,14 +89,36 @@ def test_a_node_shows_each_card_stacked_by_pod() -> None:
     assert [view.pods[h.place] for h in first.holdings] == [h.pod for h in first.holdings]
 
 
-def test_a_mig_card_shows_its_slots() -> None:
+def test_a_mig_card_shows_the_parts_of_its_layout_in_use_and_free() -> None:
     stage = Stage.empty()
-    device = card("n1", 0, mode="mig")
+    device = card("n1", 0, mode="mig", type="NVIDIA-NVIDIA A30")
     stage.node("n1", device)
-    stage.running("team-a/p", "n1", Share(f"{device.uuid}[1-0]", "NVIDIA", 5120, 14))
+    stage.running("team-a/p", "n1", Share(f"{device.uuid}[0-1]", "NVIDIA", 6144, 0))
     view = node(stage.sight, "n1")
     assert view is not None
-    assert view.cards[0].slices == ["[1-0] team-a/p"]
+    parts = view.cards[0].parts
+    assert [(part.profile, part.slot, part.pod) for part in parts] == [
+        ("1g.6gb", "0-0", ""),
+        ("1g.6gb", "0-1", "team-a/p"),
+        ("1g.6gb", "0-2", ""),
+        ("1g.6gb", "0-3", ""),
+    ]
+    assert (parts[1].start, parts[1].size, parts[1].whole) == (6144, 6144, 4 * 6144)
+
+
+def test_a_card_that_is_cut_part_by_part_shows_where_each_lies() -> None:
+    stage = Stage.empty()
+    profiles = [
+        {"name": "2g.10gb", "memoryMB": 9856, "core": 28, "placements": [{"start": s, "size": 2} for s in (0, 2, 4)]}
+    ]
+    device = card("n1", 0, mode="mig", custom={"migProfiles": profiles}, slots=7)
+    register = protocol.encode_devices_json([device], "NVIDIA")
+    stage.node("n1", metadata={"annotations": {REGISTER: register}})
+    stage.running("team-a/p", "n1", Share(f"{device.uuid}[2g.10gb-4]", "NVIDIA", 9856, 28))
+    view = node(stage.sight, "n1")
+    assert view is not None
+    (part,) = view.cards[0].parts
+    assert (part.profile, part.start, part.size, part.whole, part.pod) == ("2g.10gb", 4, 2, 6, "team-a/p")
 
 
 def test_a_card_that_fell_ill_while_we_watched_tells_since_when() -> None:

@@ -10,6 +10,7 @@ from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.model import Device
 from hami_operator.core.vendor import NOTHING
 from hami_operator.serving.metrics.series import in_own_units
+from hami_operator.serving.parts import PartRow, parts_of
 from hami_operator.serving.rollup import Fill, Rollup, exclusions, link_of, remarks
 from hami_operator.serving.sight import NodeLockView, Sight
 
@@ -70,7 +71,7 @@ class CardRow:
     used_memory_mib: int
     used_cores: int
     holdings: list[Holding]
-    slices: list[str]
+    parts: list[PartRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def _cards(sight: Sight, entry: NodeDevices, usage: NodeUsage, places: Mapping[s
                     used_memory_mib=held.memory_mib,
                     used_cores=held.cores,
                     holdings=_holdings(profile.key, device.uuid, usage, places),
-                    slices=_slices(profile.key, device.uuid, usage),
+                    parts=parts_of(profile.key, device, usage),
                 )
             )
     return found
@@ -174,16 +175,6 @@ def _holdings(family: str, card: str, usage: NodeUsage, places: Mapping[str, int
             pod = str(record.key)
             found.append(Holding(pod, places[pod], held.slots, held.memory_mib, held.cores))
     return sorted(found, key=lambda holding: holding.place)
-
-
-def _slices(family: str, card: str, usage: NodeUsage) -> list[str]:
-    """The slots of the card that are taken, as shares name them: ``[1-0]`` of a MIG card, by pod."""
-    found = []
-    for record in usage.pods.values():
-        for owner, _, share in record.allocation.shares():
-            if owner == family and share.card == card and share.uuid != card:
-                found.append(f"{share.uuid.removeprefix(card)} {record.key}")
-    return sorted(found)
 
 
 def _text(device: Device, name: str) -> str:

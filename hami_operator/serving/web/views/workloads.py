@@ -51,6 +51,31 @@ class WorkloadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CardAnswerRow:
+    """What one card answers: why not (empty: it takes it), what it has free, and what it would cost."""
+
+    index: int
+    uuid: str
+    reason: str
+    free_memory_mib: int
+    free_cores: int
+    free_slots: int
+    asked_memory_mib: int
+    asked_cores: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAnswerRow:
+    """What one node answers: its score where it fits, else its reasons; and the cards it was asked for."""
+
+    name: str
+    fits: bool
+    score: float
+    refusals: list[str]
+    cards: list[CardAnswerRow]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadView:
     """One pod: what it holds, why it waits, and the last decision about it.
 
@@ -66,7 +91,7 @@ class WorkloadView:
     decision: Decided | None
     would_go: str
     nodes_total: int
-    nodes: list[NodeAnswer]
+    nodes: list[NodeAnswerRow]
 
 
 def workloads(sight: Sight, query: Query) -> Page[WorkloadRow]:
@@ -130,7 +155,7 @@ def workload(sight: Sight, namespace: str, name: str) -> WorkloadView | None:
 class _Answers:
     best: str
     total: int
-    nodes: list[NodeAnswer]
+    nodes: list[NodeAnswerRow]
 
 
 def _answers(sight: Sight, pod: Pod) -> _Answers:
@@ -139,8 +164,25 @@ def _answers(sight: Sight, pod: Pod) -> _Answers:
     decision = schedule(pod, cluster, now)
     verdicts = decision.kept.verdicts
     first = sorted(verdicts, key=lambda name: (not verdicts[name].fits, name))[:NODES_SHOWN]
-    nodes = [node_answer(pod, cluster, decision.kept, name, now) for name in first]
+    nodes = [_answer_row(node_answer(pod, cluster, decision.kept, name, now)) for name in first]
     return _Answers(decision.node if isinstance(decision, Placement) else "", len(verdicts), nodes)
+
+
+def _answer_row(answer: NodeAnswer) -> NodeAnswerRow:
+    cards = [
+        CardAnswerRow(
+            index=card.device.index,
+            uuid=card.device.uuid,
+            reason=card.reason.value if card.reason else "",
+            free_memory_mib=card.device.memory_mib - card.used_memory_mib,
+            free_cores=card.device.cores - card.used_cores,
+            free_slots=card.device.slots - card.used_slots,
+            asked_memory_mib=card.asked_memory_mib,
+            asked_cores=card.asked_cores,
+        )
+        for card in answer.cards
+    ]
+    return NodeAnswerRow(answer.name, answer.fits, answer.score, [str(each) for each in answer.refusals], cards)
 
 
 def _pending(sight: Sight, namespace: str, name: str) -> Pod | None:
