@@ -28,6 +28,7 @@ from hami_operator.kube.errors import KubeError
 from hami_operator.live import Live, read
 
 from .cards import card_rows, card_table
+from .quotas import quotas_named, refusing, report, tell_quota, tell_refusing
 
 _kubeconfig = click.option("--kubeconfig", type=click.Path(dir_okay=False), help="A kubeconfig; default as kubectl's.")
 _config = click.option(
@@ -38,12 +39,13 @@ _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), de
 
 @click.group("explain")
 def explain_command() -> None:
-    """Say why a pod waits, what a pod was given, or what a node has.
+    """Say why a pod waits, what a pod was given, what a node has, or who uses a quota.
 
     \b
     Examples:
       kubectl hami explain pod team-a/trainer-0 --cards
       kubectl hami explain node gpu-7
+      kubectl hami explain quota team-a/team-a
     """
 
 
@@ -72,9 +74,11 @@ def explain_pod(pod: str, *, cards: bool, output: str, kubeconfig: str | None, c
     explanation = explain(found, live.cluster, now)
     advice = advise(found, live.cluster, now)
     if output == "json":
-        click.echo(json.dumps({**_as_json(found, explanation), "advice": advice}, indent=2))
+        quotas = refusing(live, explanation.blocked)
+        click.echo(json.dumps({**_as_json(found, explanation), "quotas": quotas, "advice": advice}, indent=2))
     else:
         _tell_waiting(console, found, explanation, cards=cards)
+        tell_refusing(console, refusing(live, explanation.blocked))
         for sentence in advice:
             console.print(Text(f"It {sentence}.", style="cyan"))
     sys.exit(0 if explanation.node else 1)
@@ -103,6 +107,34 @@ def explain_node(name: str, *, kubeconfig: str | None, config: Path | None) -> N
         console.print(card_table(rows, colours=console.color_system is not None))
     else:
         console.print(f"node {name} registers no cards")
+
+
+@explain_command.command("quota")
+@click.argument("quota", metavar="NAMESPACE/NAME")
+@_output
+@_kubeconfig
+@_config
+def explain_quota(quota: str, *, output: str, kubeconfig: str | None, config: Path | None) -> None:
+    """A quota's used and hard, its largest users, and the pods that wait because of it.
+
+    Of an ExtendedResourceQuota and a ResourceQuota with one name both are shown; only keys of accelerators count.
+
+    \b
+    Example:
+      kubectl hami explain quota team-a/team-a
+    """
+    namespace, _, name = quota.rpartition("/")
+    live = _read(kubeconfig, config)
+    found = quotas_named(live, namespace or "default", name)
+    if not found:
+        raise click.ClickException(f"there is no quota {namespace or 'default'}/{name}")
+    reports = [report(live, one, load(config).scheduler_name) for one in found]
+    if output == "json":
+        click.echo(json.dumps(reports, indent=2))
+        return
+    console = Console(highlight=False)
+    for one in reports:
+        tell_quota(console, one)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .kept import Blanket, Kept
 from .model import Device, Pod
 from .reasons import Reason, Refusal
-from .schedule import Cluster, Placement, ask, schedule
+from .schedule import Blocked, Cluster, Placement, Unschedulable, ask, schedule
 from .vendor import CardState, Charge, FitContext
 
 
@@ -38,11 +38,12 @@ class NodeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The sentence, the chosen node (empty: none), and every node by name."""
+    """The sentence, the chosen node (empty: none), every node by name, and the quotas that refuse."""
 
     message: str
     node: str
     nodes: tuple[NodeAnswer, ...]
+    blocked: tuple[Blocked, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,7 +75,8 @@ def explain(pod: Pod, cluster: Cluster, now: float) -> Explanation:
     decision = schedule(pod, cluster, now)
     node = decision.node if isinstance(decision, Placement) else ""
     nodes = tuple(node_answer(pod, cluster, decision.kept, name, now) for name in sorted(decision.kept.verdicts))
-    return Explanation(decision.message, node, nodes)
+    blocked = decision.blocked if isinstance(decision, Unschedulable) else ()
+    return Explanation(decision.message, node, nodes, blocked)
 
 
 def node_answer(pod: Pod, cluster: Cluster, kept: Kept | Blanket, name: str, now: float) -> NodeAnswer:
