@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,8 +10,9 @@ from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.model import Device
 from hami_operator.core.schedule import Cluster
-from hami_operator.core.vendor import NOTHING
+from hami_operator.core.vendor import NOTHING, Amounts
 
+from .links import largest_linked
 from .metrics.series import in_own_units
 
 
@@ -21,7 +21,7 @@ class Kind:
     """Cards of one type. ``largest_free_mib``: the most one card that takes pods has left.
 
     ``free_mib`` and what follows count only cards that take new pods. ``whole_free`` are cards nobody holds a share of,
-    ``linked_free`` the most of them in one link zone. ``core_unit`` is ``%`` (100 is a card) or ``cores``.
+    ``linked_free`` the most of them that are linked. ``core_unit`` is ``%`` (100 is a card) or ``cores``.
     """
 
     family: str
@@ -69,50 +69,50 @@ def roll_up(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> Rollup:
     rollup.quarantined = len(quarantined)
     rollup.pods = sum(1 for record in usage.pods.values() if record.held)
     for profile in cluster.profiles:
-        unit = "cores" if in_own_units(profile) else "%"
+        used = usage.cards.get(profile.key, {})
         takes = not rollup.excluded and profile.key in entry.live and profile.key not in quarantined
-        whole: Counter[tuple[str, str]] = Counter()
+        whole: dict[tuple[str, str], list[Device]] = {}
         for device in entry.devices.get(profile.key, ()):
-            held = usage.cards.get(profile.key, {}).get(device.uuid, NOTHING)
-            kind = rollup.kinds.setdefault(
-                (profile.key, device.type), Kind(family=profile.key, type=device.type, core_unit=unit)
-            )
-            kind.cards += 1
-            kind.healthy += device.healthy
-            kind.memory_mib += device.memory_mib
-            kind.given_mib += held.memory_mib
-            kind.cores += device.cores
-            kind.given_cores += held.cores
-            kind.slots += device.slots
-            kind.shares += held.slots
+            held, key = used.get(device.uuid, NOTHING), (profile.key, device.type)
+            kind = rollup.kinds.get(key)
+            if kind is None:
+                unit = "cores" if in_own_units(profile) else "%"
+                kind = rollup.kinds[key] = Kind(family=profile.key, type=device.type, core_unit=unit)
+            _count(kind, device, held)
             rollup.fills.append(Fill(device.index, _fill(device, held), device.healthy))
             if takes and device.healthy and device.uuid not in entry.cordoned and held.slots < device.slots:
-                free = max(device.memory_mib - held.memory_mib, 0)
-                kind.free_mib += free
-                kind.largest_free_mib = max(kind.largest_free_mib, free)
+                _count_free(kind, device, held)
                 if held == NOTHING:
-                    kind.whole_free += 1
-                    whole[device.type, link_of(device)] += 1
-                    if link_of(device):
-                        kind.linked_free = max(kind.linked_free, whole[device.type, link_of(device)])
+                    whole.setdefault(key, []).append(device)
+        for key, devices in whole.items():
+            rollup.kinds[key].whole_free = len(devices)
+            rollup.kinds[key].linked_free = largest_linked(devices)
     return rollup
 
 
-def _fill(device: Device, held: tuple[int, int, int]) -> int:
+def _count(kind: Kind, device: Device, held: Amounts) -> None:
+    kind.cards += 1
+    kind.healthy += device.healthy
+    kind.memory_mib += device.memory_mib
+    kind.given_mib += held.memory_mib
+    kind.cores += device.cores
+    kind.given_cores += held.cores
+    kind.slots += device.slots
+    kind.shares += held.slots
+
+
+def _count_free(kind: Kind, device: Device, held: Amounts) -> None:
+    free = max(device.memory_mib - held.memory_mib, 0)
+    kind.free_mib += free
+    kind.largest_free_mib = max(kind.largest_free_mib, free)
+
+
+def _fill(device: Device, held: Amounts) -> int:
     pairs = ((held[1], device.memory_mib), (held[2], device.cores), (held[0], device.slots))
     for used, total in pairs:
         if total:
             return min(round(1000 * used / total), 1000)
     return 0
-
-
-def link_of(device: Device) -> str:
-    """What links the card to others of its node, as its family tells it; empty where it tells nothing."""
-    for name in ("zone", "NetworkID"):
-        value = device.custom.get(name)
-        if isinstance(value, int | str) and value not in ("", -1):
-            return f"{'zone' if name == 'zone' else 'network'} {value}"
-    return ""
 
 
 def exclusions(entry: NodeDevices) -> Iterator[str]:

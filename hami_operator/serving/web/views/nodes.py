@@ -9,9 +9,10 @@ from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.model import Device
 from hami_operator.core.vendor import NOTHING
+from hami_operator.serving.links import link_of
 from hami_operator.serving.metrics.series import in_own_units
 from hami_operator.serving.parts import PartRow, parts_of
-from hami_operator.serving.rollup import Fill, Rollup, exclusions, link_of, remarks
+from hami_operator.serving.rollup import Fill, Rollup, exclusions, remarks
 from hami_operator.serving.sight import NodeLockView, Sight
 
 from .paging import Page, Query, paged
@@ -138,7 +139,8 @@ def _cards(sight: Sight, entry: NodeDevices, usage: NodeUsage, places: Mapping[s
     found = []
     for profile in sight.world.cluster.profiles:
         used = usage.cards.get(profile.key, {})
-        for device in entry.devices.get(profile.key, ()):
+        cards = entry.devices.get(profile.key, ())
+        for device in cards:
             held = used.get(device.uuid, NOTHING)
             found.append(
                 CardRow(
@@ -148,7 +150,7 @@ def _cards(sight: Sight, entry: NodeDevices, usage: NodeUsage, places: Mapping[s
                     type=device.type,
                     mode=device.mode,
                     numa=device.numa,
-                    link=link_of(device),
+                    link=link_of(device, cards),
                     qos=_text(device, "qos"),
                     healthy=device.healthy,
                     unhealthy_since=sight.history.unhealthy_since(entry.node.name, device.uuid),
