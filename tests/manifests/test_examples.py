@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from hami_operator.config import DevicesSection
+from hami_operator.core.quota import quota_keys, read_quota
 from tests.webhook.pods import judge
 from webhook.mutate import Patch, Refusal
 
@@ -18,6 +19,10 @@ EXAMPLES = sorted((MANIFESTS / "examples").rglob("*.yaml"))
 
 #: Every family, those too that have to be named in the settings.
 PROFILES = DevicesSection(vnpus={}, iluvatars={}).profiles()
+
+
+#: Objects that stand beside the pods of an example.
+BESIDE = ("Namespace", "PriorityClass", "ResourceQuota", "ExtendedResourceQuota")
 
 
 def pods(obj: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +36,7 @@ def test_an_example_is_admitted_or_refused_as_its_comment_says(path):
     comment = " ".join(line[1:].strip() for line in text.splitlines() if line.startswith("#"))
     said = re.findall(r"\b(Admitted, with a warning|Admitted|Refused)\b", comment)
     assert len(said) == 1, "the comment says once what happens"
-    for obj in yaml.safe_load_all(text):
+    for obj in (obj for obj in yaml.safe_load_all(text) if obj["kind"] not in BESIDE):
         verdict = judge(pods(obj), PROFILES)
         if said[0] == "Refused":
             assert isinstance(verdict, Refusal)
@@ -42,5 +47,18 @@ def test_an_example_is_admitted_or_refused_as_its_comment_says(path):
 
 
 def test_names_of_examples_do_not_clash():
-    names = [obj["metadata"]["name"] for path in EXAMPLES for obj in yaml.safe_load_all(path.read_text())]
+    names = [(obj["kind"], obj["metadata"]["name"]) for path in EXAMPLES for obj in yaml.safe_load_all(path.read_text())]
     assert len(names) == len(set(names)) > 10
+
+
+QUOTAS = sorted((MANIFESTS / "examples" / "quota").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", QUOTAS, ids=lambda path: path.stem)
+def test_a_quota_of_an_example_has_only_keys_that_are_known(path):
+    objects = [obj for obj in yaml.safe_load_all(path.read_text()) if obj["kind"].endswith("ResourceQuota")]
+    assert objects
+    for obj in objects:
+        quota = read_quota(obj, obj["kind"], quota_keys(PROFILES))
+        assert quota.limits
+        assert quota.problems == ()
