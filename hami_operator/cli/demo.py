@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,11 +17,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from hami_operator.config import load
-from hami_operator.sandbox import NodeSpec, Sandbox, SandboxError, Settings
+from hami_operator.sandbox import NodeSpec, Sandbox, SandboxError, Settings, families
 from hami_operator.sandbox.installation import Installation, manifests
 from hami_operator.sandbox.waiting import until
 
-from .cards import card_table, read_cards
+from .cards import CardRow, card_table, read_cards
+from .families import FAMILIES, family_table, pod_name
 
 NODES = (NodeSpec("a100-80", cards=1), NodeSpec("a30", cards=2), NodeSpec("t4", cards=1))
 NAME = "demo"
@@ -53,10 +55,12 @@ async def _run(console: Console, *, keep: bool) -> int:
         sandbox = await Sandbox.start(NODES, Settings(name=NAME, attached=not keep))
     try:
         with console.status("manifests, webhook and operator"):
-            page = (await Installation.install(sandbox)).operators[0].url
+            types = [family.card for family in FAMILIES]
+            config = families.settings(manifests() / "base" / "config.yaml", types, sandbox.folder)
+            page = (await Installation.install(sandbox, config)).operators[0].url
         took = time.monotonic() - begin
         console.print(f"A Kubernetes with three accelerator nodes, webhook and operator: up in {took:.0f} s")
-        show = Show(sandbox, console)
+        show = Show(sandbox, console, config)
         await show.all()
         verdict = sandbox.verdict()
         console.print(f"\nThe device plugins' verdict: {verdict}", style="green" if verdict.ok else "red")
@@ -83,6 +87,7 @@ class Show:
 
     sandbox: Sandbox
     console: Console
+    config: Path
 
     async def all(self) -> None:
         """One scene after the other."""
@@ -91,13 +96,15 @@ class Show:
         await self._runs("Two cards for one container", "two-cards.yaml", "two-cards")
         await self._refused("The webhook refuses what can never work", "refused-binary-suffix.yaml")
         await self._waits_and_starts()
+        await self._quota()
         await self._environment("share-small", "main")
         await self._table()
+        await self._every_family()
 
     async def _runs(self, title: str, file: str, *pods: str) -> None:
         await self._apply(title, file)
         for pod in pods:
-            found = await self._until(pod, lambda obj: obj["status"]["phase"] == "Running")
+            found = await self._running(pod)
             self._line("green", pod, f"runs on {found['spec']['nodeName']}: {_cards(found)}")
 
     async def _refused(self, title: str, file: str) -> None:
@@ -110,15 +117,29 @@ class Show:
 
     async def _waits_and_starts(self) -> None:
         await self._apply("A pod waits for room, and is told why", "trainer.yaml")
-        trainer = await self._until("trainer", lambda obj: obj["status"]["phase"] == "Running")
+        trainer = await self._running("trainer")
         self._line("green", "trainer", f"runs on {trainer['spec']['nodeName']}: {_cards(trainer)}")
         waiting = await self._until("waits-for-room", _unschedulable)
         self._line("yellow", "waits-for-room", str(_unschedulable(waiting)))
         await self.sandbox.node(trainer["spec"]["nodeName"]).exit("default/trainer", "main")
         await self._until("trainer", lambda obj: obj["status"]["phase"] == "Succeeded")
         self._line("blue", "trainer", "has ended; its memory comes back, nothing else is touched")
-        started = await self._until("waits-for-room", lambda obj: obj["status"]["phase"] == "Running")
+        started = await self._running("waits-for-room")
         self._line("green", "waits-for-room", f"runs on {started['spec']['nodeName']}: {_cards(started)}")
+
+    async def _quota(self) -> None:
+        """A pod waits for its namespace's quota and goes as soon as that is raised."""
+        self._title("A quota holds a pod back and lets it go when it is raised", "")
+        team = ("-n", "team-a")
+        await self.sandbox.kubectl("apply", "-f", str(manifests() / "examples" / "quota" / "team.yaml"))
+        third = await self._until("quota-third", _unschedulable, *team)
+        self._line("yellow", "quota-third", str(_unschedulable(third)))
+        shown = await self.sandbox.kubectl("get", "erq", "team-a", *team, "-o", "jsonpath={.status.summary}")
+        self._line("blue", "kubectl get erq", shown.stdout)
+        patch = '{"spec":{"hard":{"limits.nvidia.com/gpumem":3000}}}'
+        await self.sandbox.kubectl("patch", "erq", "team-a", *team, "--type=merge", f"--patch={patch}")
+        started = await self._until("quota-third", lambda obj: obj["status"]["phase"] == "Running", *team)
+        self._line("green", "quota-third", f"runs on {started['spec']['nodeName']}: {_cards(started)}")
 
     async def _environment(self, pod: str, container: str) -> None:
         self._title(f"What the kubelet gave the container of {pod}", "")
@@ -130,11 +151,26 @@ class Show:
 
     async def _table(self) -> None:
         self._title("Who holds what", "")
+        self.console.print(card_table(await self._cards(), colours=self.console.color_system is not None))
+
+    async def _every_family(self) -> None:
+        self._title("A pod of each family, each on simulated cards whose plugin checks what it is told", "")
+        with self.console.status(f"{len(FAMILIES)} nodes"):
+            await self.sandbox.add(*(family.node for family in FAMILIES))
+        examples = [manifests() / "examples" / family.example for family in FAMILIES]
+        await self.sandbox.kubectl("apply", *(f"--filename={example}" for example in examples))
+        with self.console.status("placing"):
+            running = [await self._running(pod_name(example)) for example in examples]
+        self.console.print(family_table(zip(FAMILIES, running, strict=True), await self._cards()))
+
+    async def _cards(self) -> list[CardRow]:
         async with self.sandbox.api() as api:
             nodes = await api.get("/api/v1/nodes")
             pods = await api.get("/api/v1/pods")
-        rows = read_cards(nodes["items"], pods["items"], load().devices.profiles())
-        self.console.print(card_table(rows, colours=self.console.color_system is not None))
+        return read_cards(nodes["items"], pods["items"], load(self.config).devices.profiles())
+
+    async def _running(self, pod: str) -> dict[str, Any]:
+        return await self._until(pod, lambda obj: obj["status"]["phase"] == "Running")
 
     # -- telling and asking --------------------------------------------------------------------------------------
 
@@ -150,14 +186,14 @@ class Show:
     def _line(self, style: str, name: str, text: str) -> None:
         self.console.print(Padding(Text.assemble((name, style), " ", text), (0, 0, 0, 2)))
 
-    async def _get(self, pod: str) -> dict[str, Any]:
-        answer = await self.sandbox.kubectl("get", "pod", pod, "-o", "json")
+    async def _get(self, pod: str, *options: str) -> dict[str, Any]:
+        answer = await self.sandbox.kubectl("get", "pod", pod, *options, "-o", "json")
         found: dict[str, Any] = json.loads(answer.stdout)
         return found
 
-    async def _until(self, pod: str, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    async def _until(self, pod: str, holds: Callable[[dict[str, Any]], object], *options: str) -> dict[str, Any]:
         async def ask() -> dict[str, Any] | None:
-            found = await self._get(pod)
+            found = await self._get(pod, *options)
             return found if holds(found) else None
 
         asked: Callable[[], Awaitable[dict[str, Any] | None]] = ask

@@ -13,13 +13,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from . import binaries, build
+from . import binaries, build, families
 from .cards import CARD_TYPES
 from .errors import BadSpec, NotRunning, SandboxError
-from .installation import Installation
+from .installation import Installation, manifests
 from .instance import Instance, instances
 from .nodes import Kind, Node, NodeSpec
 from .playing import no_hollow_nodes
+from .plugins.habits import OWN
 from .podstatus import RUN_SECONDS
 from .sandbox import Sandbox, Settings, find_components
 
@@ -89,6 +90,7 @@ def up(
     Examples:
       hami-operator sandbox up --node a100-80:8x2 --node t4:4
       hami-operator sandbox up --name big --node sim:h100:8x200
+      hami-operator sandbox up --name mixed --node sim:metax-c500:8 --node sim:ascend910b3:8
     """
     console = Console()
     kind = _default_kind(simulated, console)
@@ -114,8 +116,11 @@ def up(
 
 
 async def _install(started: Sandbox) -> Installation:
+    types = [node.type.name for node in started.nodes]
+    base = manifests() / "base" / "config.yaml"
     try:
-        return await Installation.install(started)
+        config = families.settings(base, types, started.folder)
+        return await Installation.install(started, None if config == base else config)
     except BaseException:
         started.stop()
         raise
@@ -140,14 +145,19 @@ def _show(shown: Sandbox, console: Console) -> None:
             node.name,
             str(node.kind),
             f"{node.state.cards} x {card.product}",
-            f"{card.memory_mib} MiB each",
-            f"HAMi {node.state.release}",
+            f"{card.memory_mib} MiB each" if card.memory_mib else "",
+            _plugin(node),
         )
     if len(nodes) > _ROWS:
         table.add_row(f"and {len(nodes) - _ROWS} more", "", "", "", "")
     console.print(table)
     console.print(f"API server  {shown.url} (binaries: {shown.state.binaries})")
     console.print(f"kubeconfig  {shown.kubeconfig}", soft_wrap=True)
+
+
+def _plugin(node: Node) -> str:
+    release = node.type.habits.releases[node.state.release].name
+    return "the vendor's own" if release == OWN.name else f"HAMi {release}"
 
 
 #: Nodes shown one by one.

@@ -29,7 +29,7 @@ def test_the_types_are_as_the_vendors_library_reports_them(name: str, product: s
 
 
 def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadSpec, match=r"'v100' is not known; known are a100-40, a100-80, a30, ascend310p, .*z100l$"):
+    with pytest.raises(BadSpec, match=r"'v100' is not known; known are a100-40, .*, z100l$"):
         card_type("v100")
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from hami_operator.sandbox.errors import AllocateFailed
 
 from . import lists, readers
-from .habits import OWN, Answer, Call, Desk, Finds, Grant, Habits, Injection, Json, any_release, node_and_index
+from .habits import OWN, Answer, Call, Desk, Finds, Grant, Habits, Injection, Json, Release, any_release, node_and_index
 
 INDEXES = "BAIDU_COM_DEVICE_IDX"
 #: Of a node's driver: one for each card, and one more for each slice that a card is cut in.
@@ -45,6 +45,10 @@ def _bus_id(node: str, index: int, card: uuid.UUID) -> str:
     return f"xpu-{card}"
 
 
+def _type_text(product: str, release: Release) -> str:
+    return "XPU"
+
+
 def _serve_slices(desk: Desk, pod: Json, call: Call) -> Answer:
     """Slices of one card have one size, and all cuts together must leave the driver its handles."""
     answer = lists.serve(desk, pod, call)
@@ -76,6 +80,7 @@ SLICES = Habits(
     to_allocate_key="hami.io/xpu-devices-to-allocate",
     allocated_key="hami.io/xpu-devices-allocated",
     waits=lists.waits,
+    type_text=_type_text,
     inject=_inject,
     labels={"xpu": "on"},
 )
