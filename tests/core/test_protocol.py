@@ -32,7 +32,9 @@ devices = st.builds(
     mode=names,
 )
 lists = st.lists(devices, max_size=6, unique_by=lambda device: device.uuid)
-shares = st.builds(Share, uuid=names.filter(lambda name: "[" not in name), kind=names, memory_mib=numbers, cores=numbers)
+shares = st.builds(
+    Share, uuid=names.filter(lambda name: "[" not in name), kind=names, memory_mib=numbers, cores=numbers
+)
 positions = st.lists(st.lists(shares, max_size=3).map(tuple), min_size=1, max_size=4).map(tuple)
 
 

@@ -5,6 +5,7 @@ A new vendor adds one entry to ``FAMILIES``; without it the suite fails.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -105,7 +106,61 @@ def _nvidia(profile: Profile) -> Family:
     )
 
 
-FAMILIES: Mapping[str, Callable[[Profile], Family]] = {"NVIDIA": _nvidia}
+@dataclass(frozen=True)
+class InParts(Family):
+    """Cards that are cut: a container may have several parts of one, and what is free of it is no matter of amounts."""
+
+    model: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.profile.key}-{self.model}"
+
+    def node(self, name: str, cards: Sequence[Device], annotations: Mapping[str, str] | None = None) -> Node:
+        bare = [
+            replace(card, custom={k: v for k, v in card.custom.items() if k == protocol.MIG_PROFILES}) for card in cards
+        ]
+        return Family.node(self, name, bare, annotations)
+
+
+def _mig(profile: Profile, model: str, encode: Callable[[Sequence[Device]], str], custom: Mapping[str, Any]) -> Family:
+    """Cards as the profile itself reads them, so that they compare equal when they are read again."""
+    names = profile.names
+    card = Device("", 0, 7, 24576, 100, "NVIDIA-NVIDIA A30", mode="mig", custom=custom)
+    text = {profile.register_key: encode([replace(card, uuid="GPU-x")])}
+    (read,) = profile.inventory(read_node({"metadata": {"name": "n", "annotations": text}}))
+    extras = {names.memory: st.sampled_from([1, 3000, 6000, 9000, 13000, 24000, 30000])}
+    return InParts(
+        profile=profile,
+        devices=st.builds(replace, st.just(read), numa=st.integers(0, 1), healthy=st.sampled_from([True, True, False])),
+        amounts=st.builds(
+            lambda count, rest: {names.count: count, **rest},
+            st.integers(1, 5),
+            st.fixed_dictionaries({}, optional=extras),
+        ),
+        may_have=generic_may_have,
+        encode=encode,
+        model=model,
+    )
+
+
+def _layouts(profile: Profile) -> Family:
+    return _mig(profile, "layouts", protocol.encode_devices_text, {})
+
+
+def _placements(profile: Profile) -> Family:
+    profiles = [
+        {"name": name, "memoryMB": memory, "core": core, "placements": [{"start": s, "size": size} for s in starts]}
+        for name, memory, core, starts, size in (
+            ("1g.6gb", 5952, 25, (0, 1, 2, 3), 1),
+            ("2g.12gb", 12032, 50, (0, 2), 2),
+            ("4g.24gb", 24125, 100, (0,), 4),
+        )
+    ]
+    encode = functools.partial(protocol.encode_devices_json, family="NVIDIA")
+    return _mig(profile, "placements", encode, {protocol.MIG_PROFILES: profiles})
+
+
+FAMILIES: Mapping[str, Sequence[Callable[[Profile], Family]]] = {"NVIDIA": (_nvidia, _layouts, _placements)}
 
 
 def under_test() -> list[Family]:
@@ -113,8 +168,7 @@ def under_test() -> list[Family]:
     from tests.vendors import sharing_families as sharing
     from tests.vendors import topology_families as topology
 
-    known = {key: (make,) for key, make in {**FAMILIES, **sharing.FAMILIES}.items()}
-    makers = {**known, **topology.FAMILIES}
+    makers = {**FAMILIES, **{key: (make,) for key, make in sharing.FAMILIES.items()}, **topology.FAMILIES}
     profiles = DevicesSection(vnpus={}, iluvatars={}).profiles()
     return [make(profile) for profile in profiles if profile.key not in sharing.ALIKE for make in makers[profile.key]]
 

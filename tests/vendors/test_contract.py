@@ -19,7 +19,7 @@ from hami_operator.core.reasons import Reason
 from hami_operator.core.schedule import Cluster, Placement, Policies, binding_annotations, schedule
 from hami_operator.core.vendor import NOTHING, Amounts, added
 from tests.builders import NOW, cluster, pod_object
-from tests.vendors.families import Family, under_test, used_of
+from tests.vendors.families import Family, InParts, under_test, used_of
 
 #: There are many families: each gets a share of the examples that a test of its own would have.
 EXAMPLES = max(settings().max_examples // 4, 10)
@@ -35,6 +35,9 @@ def _over(families: Sequence[Family]) -> Callable[[Callable[..., None]], Callabl
 
 every_family = _over(under_test())
 every_family_of_single_cards = _over([family for family in under_test() if family.together is None])
+
+#: What is free of a card in parts is no matter of its amounts: the parts have brute force of their own.
+every_family_of_cards_as_they_are = _over([family for family in under_test() if not isinstance(family, InParts)])
 
 INIT, SIDECAR, APP = "init", "sidecar", "app"
 
@@ -127,7 +130,7 @@ def test_a_request_gets_as_many_different_healthy_cards_of_its_node_as_it_asks(
             assert share.card not in cordoned
 
 
-@every_family
+@every_family_of_cards_as_they_are
 @given(data=st.data())
 def test_a_node_is_refused_only_if_no_set_of_its_cards_would_do(family: Family, data: st.DataObject) -> None:
     """Brute force: every set of n cards is tried."""

@@ -21,6 +21,7 @@ from .habits import Answer, Call, Desk, Finds, Grant, Habits, Handshake, Injecti
 
 HABITS: dict[str, Habits] = {
     "nvidia": nvidia.HABITS,
+    "nvidia-mig": nvidia.MIG_HABITS,
     "cambricon": cambricon.HABITS,
     "hygon": hygon.HABITS,
     "iluvatar": iluvatar.MANAGER,

@@ -1,11 +1,13 @@
-"""HAMi's NVIDIA device plugin (pkg/device-plugin/nvidiadevice, pkg/device/nvidia), in hami-core mode."""
+"""HAMi's NVIDIA device plugin (pkg/device-plugin/nvidiadevice, pkg/device/nvidia), in its modes hami-core and mig."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 
 from hami_operator.core.protocol import parse_bool
+from hami_operator.sandbox.errors import AllocateFailed
 
 from . import lists
 from .habits import Desk, Grant, Habits, Handshake, Injection, Mount, Release, register
@@ -100,4 +102,26 @@ HABITS = Habits(
     card_id=_card_id,
     type_text=_type_text,
     inject=_inject,
+)
+
+
+def _inject_parts(grant: Grant) -> Injection:
+    """In MIG mode a container is told its parts and nothing else: the hardware keeps its limits.
+
+    HAMi v2.7.0 cuts the card as the brackets say and looks the parts up by their position. Raises AllocateFailed.
+    """
+    for share in grant.shares:
+        if not share.place:
+            raise AllocateFailed(f"{share.uuid} is in MIG mode and the allocation names no part of it")
+    parts = (f"MIG-{uuid.uuid5(uuid.NAMESPACE_OID, share.uuid)}" for share in grant.shares)
+    return Injection({"NVIDIA_VISIBLE_DEVICES": ",".join(parts)})
+
+
+#: MIG as up to release 2.9: the card is cut as a whole, by geometries that plugin and scheduler both know.
+MIG_HABITS = replace(
+    HABITS,
+    mode="mig",
+    publish=register,
+    releases={release.name: release for release in _RELEASES if release.name != "2.10"},
+    inject=_inject_parts,
 )

@@ -21,6 +21,7 @@ NODES = tuple(
     NodeSpec(type_, cards=cards, kind=Kind.SIMULATED)
     for type_, cards in (
         ("a100-40", 2),
+        ("a100-40-mig", 1),
         ("a100-80", 8),
         ("a30", 2),
         ("t4", 2),
