@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hami_operator.visible import visible
+
 NOTE_BYTES = 1024
 _NAME_CHARACTERS = 253
 
@@ -207,7 +209,7 @@ class Journal:
             "action": occurrence.action,
             "reason": occurrence.reason,
             "regarding": occurrence.regarding.reference(),
-            "note": shorten(occurrence.note, NOTE_BYTES),
+            "note": shorten(visible(occurrence.note), NOTE_BYTES),
             "type": occurrence.type,
         }
         if said.count > 1:

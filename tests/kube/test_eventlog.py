@@ -52,6 +52,13 @@ def test_something_new_is_written_at_once() -> None:
     assert journal.take(0) is None
 
 
+def test_text_of_strangers_can_not_act_on_who_reads_the_event() -> None:
+    journal = Journal(EventSettings())
+    journal.add(about(note="card \u202eevil\x1b[2J\nBound"), 0, AT)
+    (write,) = drain(journal, 0)
+    assert write.body["note"] == "card \\u202eevil\\x1b[2J\\nBound"
+
+
 def test_the_same_sentence_is_counted_in_one_event() -> None:
     journal = Journal(EventSettings(repeat_s=60))
     journal.add(about(), 0, AT)
