@@ -43,6 +43,7 @@ CARD_TYPES = {
     for card in (
         CardType("a100-40", "NVIDIA A100-SXM4-40GB", 40960),
         CardType("a100-80", "NVIDIA A100-SXM4-80GB", 81920),
+        CardType("a100-40-mig", "NVIDIA A100-SXM4-40GB", 40960, "nvidia-mig"),
         CardType("a30", "NVIDIA A30", 24576),
         CardType("h100", "NVIDIA H100 80GB HBM3", 81559),
         CardType("l40s", "NVIDIA L40S", 46068),
