@@ -132,14 +132,16 @@ class Show:
         self._title("A quota holds a pod back and lets it go when it is raised", "")
         team = ("-n", "team-a")
         await self.sandbox.kubectl("apply", "-f", str(manifests() / "examples" / "quota" / "team.yaml"))
-        third = await self._until("quota-third", _unschedulable, *team)
-        self._line("yellow", "quota-third", str(_unschedulable(third)))
+        third = await self._until("quota-3", _unschedulable, *team)
+        self._line("yellow", "quota-3", str(_unschedulable(third)))
+        told = "--for=jsonpath={.status.pending}=1"
+        await self.sandbox.kubectl("wait", "erq/team-a", *team, told, f"--timeout={PATIENCE_SECONDS:.0f}s")
         shown = await self.sandbox.kubectl("get", "erq", "team-a", *team, "-o", "jsonpath={.status.summary}")
         self._line("blue", "kubectl get erq", shown.stdout)
         patch = '{"spec":{"hard":{"limits.nvidia.com/gpumem":3000}}}'
         await self.sandbox.kubectl("patch", "erq", "team-a", *team, "--type=merge", f"--patch={patch}")
-        started = await self._until("quota-third", lambda obj: obj["status"]["phase"] == "Running", *team)
-        self._line("green", "quota-third", f"runs on {started['spec']['nodeName']}: {_cards(started)}")
+        started = await self._until("quota-3", lambda obj: obj["status"]["phase"] == "Running", *team)
+        self._line("green", "quota-3", f"runs on {started['spec']['nodeName']}: {_cards(started)}")
 
     async def _environment(self, pod: str, container: str) -> None:
         self._title(f"What the kubelet gave the container of {pod}", "")
