@@ -323,7 +323,10 @@ def test_used_is_a_recount_of_the_pods_after_any_steps_and_never_above_hard() ->
             (world.ledger.forget if chance.random() < 0.5 else lambda u: world.ledger.gone(u, NOW))(gone.key.uid)
         else:
             asked = asking(f"p{step}", chance.choice("ab"), **chance.choice(shapes))
-            if isinstance(decide(world, asked), Placement):
+            decision = decide(world, asked)
+            if step % 10 == 0:
+                assert _alike(decision, asked, world)
+            if isinstance(decision, Placement):
                 alive[asked.key.uid] = asked
         for namespace in ("a", "b"):
             counted = recount(world.ledger, alive, namespace)
@@ -332,6 +335,16 @@ def test_used_is_a_recount_of_the_pods_after_any_steps_and_never_above_hard() ->
             (room,) = world.quotas.rooms(asking("any", namespace, gpu=1)).values()
             assert (room.slots, room.memory_mib) == (hard[GPU] - counted[GPU], hard[MEM] - counted[MEM])
     assert world.ledger.audit() == []
+
+
+def _alike(decision: Placement | Unschedulable, asked: Pod, world: Cluster) -> bool:
+    """Whether a cluster that remembers no verdicts decides the same."""
+    world.ledger.forget(asked.key.uid)
+    world.forget_answers()
+    again = decide(world, asked)
+    if isinstance(decision, Placement) and isinstance(again, Placement):
+        return (decision.node, decision.allocation.families) == (again.node, again.allocation.families)
+    return type(decision) is type(again) and decision.message == again.message
 
 
 def recount(ledger: Ledger, alive: dict[str, Pod], namespace: str) -> dict[str, int]:
