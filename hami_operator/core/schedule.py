@@ -202,7 +202,7 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
         return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
     best = _best(pod, kept, cluster, now)
     if best is None:
-        return Unschedulable(kept.sentence(), kept, _alike(pod, kept, cluster))
+        return Unschedulable(kept.sentence(), kept, Waits(kept))
     if cluster.quotas.of(pod.key.namespace) and any(share.place for _, _, share in best.allocation.shares()):
         # a part is charged, not what was asked for
         return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
@@ -237,7 +237,7 @@ def _under_quota(pod: Pod, kept: Kept, rooms: Rooms, cluster: Cluster, now: floa
     the node that would be best without quotas is asked what it has within them; only where that is nothing, every node
     is asked so.
     """
-    alike = _alike(pod, kept, cluster)
+    alike = Waits((kept, pod.traits), namespace=pod.key.namespace)
     for family, room in rooms.items():
         least = at_least(kept.certain[family])
         if not room.allows(least):
@@ -246,7 +246,7 @@ def _under_quota(pod: Pod, kept: Kept, rooms: Rooms, cluster: Cluster, now: floa
             return Unschedulable(str(refusal), blanket, replace(alike, nodes=False), _blocked({family: least}, rooms))
     best = _best(pod, kept, cluster, now)
     if best is None:
-        return Unschedulable(kept.sentence(), kept, alike)
+        return Unschedulable(kept.sentence(), kept, Waits(kept))
     charges = charged(cluster.ledger.held_by(pod, best.allocation))
     if _within(charges, rooms):
         return best
@@ -256,13 +256,6 @@ def _under_quota(pod: Pod, kept: Kept, rooms: Rooms, cluster: Cluster, now: floa
     bounded = cluster.kept_within(kept, pod, rooms)
     found = _best(pod, bounded, cluster, now)
     return found or Unschedulable(bounded.sentence(), bounded, alike, _blocked(charges, rooms))
-
-
-def _alike(pod: Pod, kept: Kept, cluster: Cluster) -> Waits:
-    """Who is answered alike: where there are quotas, only pods of the namespace that the same ones speak of."""
-    if not cluster.quotas.of(pod.key.namespace):
-        return Waits(kept)
-    return Waits((kept, pod.traits), namespace=pod.key.namespace)
 
 
 def _within(charges: Mapping[str, Amounts], rooms: Rooms) -> bool:

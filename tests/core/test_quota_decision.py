@@ -356,3 +356,13 @@ def recount(ledger: Ledger, alive: dict[str, Pod], namespace: str) -> dict[str, 
         for _, _, share in record.allocation.shares()
     ]
     return {MEM: sum(share.memory_mib for share in shares), GPU: len(shares)}
+
+
+def test_pods_whom_nodes_refuse_wait_together_whatever_their_namespace_and_its_quotas() -> None:
+    full = bound("r", "n1", "X,NVIDIA,24576,0:;", gpu=1)
+    world = cluster([node("n1", [device("X")])], [full])
+    for namespace in ("a", "b"):
+        limited(world, {MEM: 50000}, namespace=namespace)
+    waits = [decide(world, asking("p", namespace, gpu=1, mem=1000)) for namespace in ("a", "b", "free")]
+    assert all(isinstance(decision, Unschedulable) for decision in waits)
+    assert len({decision.waits for decision in waits if isinstance(decision, Unschedulable)}) == 1
