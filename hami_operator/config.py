@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from hami_operator import device_sections as sections
 from hami_operator.core.schedule import Policies
 from hami_operator.core.vendor import Profile
-from hami_operator.mig_sections import HAMI_GEOMETRIES, MigAllowed, MigGeometry
+from hami_operator.mig_sections import HAMI_GEOMETRIES, MigAllowed, MigGeometry, VolcanoSection
 from hami_operator.vendors import profiles
 
 
@@ -73,6 +73,7 @@ class DevicesSection(BaseModel):
     biren: sections.BirenSection | None = sections.BirenSection()
     vastai: sections.VastaiSection | None = sections.VastaiSection()
     vnpus: sections.VnpusSection | None = None
+    volcano: VolcanoSection | None = None
 
     def profiles(self) -> tuple[Profile, ...]:
         """The families in force, in their fixed order."""

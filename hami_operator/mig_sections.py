@@ -7,7 +7,7 @@ Sources: HAMi v2.7.0 charts/hami/templates/scheduler/device-configmap.yaml (``kn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -122,3 +122,17 @@ VOLCANO_GEOMETRIES = (
     _geometry(_A100_40_MODELS, _GROUPS, *_A100_40),
     _geometry(_A100_80_MODELS, _GROUPS, *_REAL_80),
 )
+
+
+class VolcanoSection(_Keys):
+    """Volcano's vGPU names, for nodes of its device plugin; ours alone, and off unless the section is there.
+
+    Of Volcano's own configuration it takes the names and the geometries as they are.
+    """
+
+    count_name: str = Field("volcano.sh/vgpu-number", alias="resourceCountName", min_length=1)
+    memory_name: str = Field("volcano.sh/vgpu-memory", alias="resourceMemoryName", min_length=1)
+    memory_percent_name: str = Field("volcano.sh/vgpu-memory-percentage", alias="resourceMemoryPercentageName")
+    core_name: str = Field("volcano.sh/vgpu-cores", alias="resourceCoreName", min_length=1)
+    memory_factor: Literal[1] = Field(1, alias="gpuMemoryFactor")
+    mig_geometries: tuple[MigGeometry, ...] = Field(VOLCANO_GEOMETRIES, alias="knownMigGeometries")

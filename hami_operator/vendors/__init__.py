@@ -25,6 +25,7 @@ from . import (
     mthreads,
     nvidia,
     vastai,
+    volcano,
 )
 
 #: Modules in the fixed order in which families are considered (HAMi v2.7.0 pkg/device/devices.go InitDevices; those of
@@ -46,6 +47,7 @@ VENDORS = (
     biren,
     vastai,
     ascend,
+    volcano,
 )
 
 

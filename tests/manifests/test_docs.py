@@ -20,11 +20,12 @@ PAGE = MANIFESTS.parent / "docs" / "vendors.md"
 EXAMPLES = MANIFESTS / "examples"
 
 #: All families there are, also those that HAMi starts with a flag alone.
-EVERY = DevicesSection(vnpus={}, iluvatars={})
+EVERY = DevicesSection(vnpus={}, iluvatars={}, volcano={})
 
 #: Folder of examples -> (heading, keys of the families that it shows; a trailing * stands for any ending).
 CHAPTERS = {
     "nvidia": ("NVIDIA", ("NVIDIA",)),
+    "volcano": ("Volcano's names for NVIDIA", ("volcano-vgpu",)),
     "metax": ("MetaX", ("Metax-GPU", "Metax-SGPU")),
     "kunlun": ("Kunlunxin", ("kunlun", "XPU")),
     "awsneuron": ("AWS Neuron", ("AWSNeuron",)),
@@ -47,7 +48,8 @@ send each through admission and placement. Memory amounts are MiB of each card u
 device plugins that read them, which need no change.
 
 Ascend, and Iluvatar by chips, are in force when the settings have `devices: {vnpus: {}}` and `devices: {iluvatars: {}}`
-(HAMi starts them with flags of their own); all others are in force unless their section is set to `null`.
+(HAMi starts them with flags of their own), Volcano's names when they have `devices: {volcano: {}}`; all others are in
+force unless their section is set to `null`.
 
 This page is made from the profiles and the examples (`tests/manifests/test_docs.py`).
 """
@@ -111,7 +113,7 @@ def test_every_family_and_every_folder_of_examples_has_its_place() -> None:
     for profile in EVERY.profiles():
         found = [folder for folder, (_, patterns) in CHAPTERS.items() if matches(profile, patterns)]
         assert len(found) == 1, (profile.key, found)
-    aside = {"quota", "volcano"}
+    aside = {"quota"}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} - aside == set(CHAPTERS)
 
 

@@ -18,7 +18,7 @@ from .conftest import MANIFESTS
 EXAMPLES = sorted((MANIFESTS / "examples").rglob("*.yaml"))
 
 #: Every family, those too that have to be named in the settings.
-PROFILES = DevicesSection(vnpus={}, iluvatars={}).profiles()
+PROFILES = DevicesSection(vnpus={}, iluvatars={}, volcano={}).profiles()
 
 
 #: Objects that stand beside the pods of an example.
@@ -47,7 +47,9 @@ def test_an_example_is_admitted_or_refused_as_its_comment_says(path):
 
 
 def test_names_of_examples_do_not_clash():
-    names = [(obj["kind"], obj["metadata"]["name"]) for path in EXAMPLES for obj in yaml.safe_load_all(path.read_text())]
+    names = [
+        (obj["kind"], obj["metadata"]["name"]) for path in EXAMPLES for obj in yaml.safe_load_all(path.read_text())
+    ]
     assert len(names) == len(set(names)) > 10
 
 

@@ -160,7 +160,42 @@ def _placements(profile: Profile) -> Family:
     return _mig(profile, "placements", encode, {protocol.MIG_PROFILES: profiles})
 
 
-FAMILIES: Mapping[str, Sequence[Callable[[Profile], Family]]] = {"NVIDIA": (_nvidia, _layouts, _placements)}
+def _volcano(profile: Profile) -> Family:
+    names = profile.names
+    extras = {
+        names.memory: st.sampled_from([1, 250, 500, 999, 1000, 1001]),
+        names.memory_percent: st.sampled_from([1, 33, 50, 100]),
+        names.cores: st.sampled_from([0, 1, 30, 50, 100]),
+    }
+    return Family(
+        profile=profile,
+        devices=st.builds(
+            Device,
+            uuid=st.just(""),
+            index=st.just(0),
+            slots=st.integers(1, 3),
+            memory_mib=st.sampled_from([500, 1000, 2000]),
+            cores=st.just(100),
+            type=st.just("NVIDIA-NVIDIA A30"),
+            healthy=st.sampled_from([True, True, True, False]),
+            mode=st.just("hami-core"),
+        ),
+        amounts=st.builds(
+            lambda count, rest: {names.count: count, **rest},
+            st.integers(1, 3),
+            st.fixed_dictionaries({}, optional=extras),
+        ),
+        may_have=generic_may_have,
+        encode=lambda cards: "".join(
+            f"{c.uuid},{c.slots},{c.memory_mib},{c.type},{str(c.healthy).lower()},{c.mode}:" for c in cards
+        ),
+    )
+
+
+FAMILIES: Mapping[str, Sequence[Callable[[Profile], Family]]] = {
+    "NVIDIA": (_nvidia, _layouts, _placements),
+    "volcano-vgpu": (_volcano,),
+}
 
 
 def under_test() -> list[Family]:
@@ -169,7 +204,7 @@ def under_test() -> list[Family]:
     from tests.vendors import topology_families as topology
 
     makers = {**FAMILIES, **{key: (make,) for key, make in sharing.FAMILIES.items()}, **topology.FAMILIES}
-    profiles = DevicesSection(vnpus={}, iluvatars={}).profiles()
+    profiles = DevicesSection(vnpus={}, iluvatars={}, volcano={}).profiles()
     return [make(profile) for profile in profiles if profile.key not in sharing.ALIKE for make in makers[profile.key]]
 
 

@@ -16,7 +16,7 @@ from tests.vendors.families import Family, under_test
 from tests.webhook.pods import SETTINGS
 from webhook.mutate import Patch, Refusal, mutate_pod
 
-EVERY = DevicesSection(vnpus={}, iluvatars={}).profiles()
+EVERY = DevicesSection(vnpus={}, iluvatars={}, volcano={}).profiles()
 
 every_family = pytest.mark.parametrize("family", under_test(), ids=str)
 every_profile = pytest.mark.parametrize("profile", EVERY, ids=lambda profile: profile.key)
