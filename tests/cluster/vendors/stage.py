@@ -94,6 +94,16 @@ class Stage:
 
         return await until(f"pod {name} runs or is told why not", ask)
 
+    async def running(self, name: str) -> Json:
+        """The pod once it runs; what has failed fails the test at once."""
+
+        async def ask() -> Json | None:
+            pod = await self.api.get(pod_path("default", name))
+            assert pod["status"]["phase"] != "Failed", (name, pod["status"])
+            return pod if pod["status"]["phase"] == "Running" else None
+
+        return await until(f"pod {name} runs", ask)
+
     async def environments(self, pod: Json) -> dict[str, Json]:
         """What each container of a running pod was given."""
         found = await self.sandbox.node(pod["spec"]["nodeName"]).containers()

@@ -1,0 +1,47 @@
+"""Pods of all families at the same time: each plugin finds its own, and no card is given twice."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hami_operator.cli.families import FAMILIES
+from hami_operator.core.protocol import NODE_LOCK
+from hami_operator.sandbox.cards import card_type
+from tests.cluster.vendors.stage import Json, Stage
+
+pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
+
+EXAMPLES = Path(__file__).parents[3] / "manifests" / "examples"
+
+
+def pods() -> list[Json]:
+    """Two of each family with a node lock, one of the others: their plugins can take two that wait for one another."""
+    made = []
+    for family in FAMILIES:
+        pod = yaml.safe_load((EXAMPLES / family.example).read_text())
+        for number in range(2 if card_type(family.card).habits.lock_key else 1):
+            made.append(copy.deepcopy(pod))
+            made[-1]["metadata"]["name"] += f"-{number}"
+    return made
+
+
+async def test_pods_of_all_families_at_once_all_run_and_leave_no_lock(stage: Stage) -> None:
+    before = stage.sandbox.verdict().allocations
+    made = await asyncio.gather(*(stage.create(pod) for pod in pods()))
+    try:
+        seen = await asyncio.gather(*(stage.running(pod["metadata"]["name"]) for pod in made))
+        assert len({pod["spec"]["nodeName"] for pod in seen}) >= len(FAMILIES)
+        assert stage.sandbox.verdict().allocations == before + len(made)
+        nodes = (await stage.api.get("/api/v1/nodes"))["items"]
+        keys = {key for node in nodes for key in node["metadata"]["annotations"]}
+        assert keys.isdisjoint({NODE_LOCK, "cambricon.com/dsmlu.lock"})
+    finally:
+        await asyncio.gather(*(stage.delete(pod) for pod in made))
+        await stage.empty()
+    verdict = stage.sandbox.verdict()
+    assert verdict.ok, str(verdict)
