@@ -21,7 +21,8 @@ default) goes when its starter goes, also by ``kill -9``; else it stays until ``
 Modules: ``sandbox`` (this object), ``nodes`` (specs and handles), ``playing`` (processes of nodes), ``components``
 (control plane), ``binaries`` and ``build``, ``instance`` and ``processes`` (what is on disk and runs), ``plugin`` and
 ``simulator`` (the processes that play), ``allocation`` and ``plugin_protocol`` (the plugin's half of the protocol),
-``plugins`` (habits of vendors), ``checker`` and ``journal`` (the verdict), ``cards``, ``commands`` (the command line).
+``plugins`` (habits of vendors), ``podview`` (what is read of a pod), ``checker`` and ``journal`` (the verdict),
+``cards`` (every card type), ``families`` (settings that know them), ``commands`` (the command line).
 """
 
 from .errors import SandboxError
