@@ -5,13 +5,21 @@ Sources: HAMi v2.7.0 pkg/device/nvidia/device.go (mutation, requests, fit), v2.1
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hami_operator.allocators import mig
-from hami_operator.allocators.pairwise import Matrix, best_linked_set, best_set, largest_linked, loss, total
+from hami_operator.allocators.pairwise import (
+    best_linked_set,
+    best_set,
+    largest_linked,
+    loss,
+    matrix_of,
+    position_of,
+    total,
+    with_links,
+)
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Container, Device, Node
@@ -40,10 +48,10 @@ LINK_SCORES = "hami.io/node-nvidia-score"
 
 #: Ours: whether a pod of several cards, with the policy ``topology-aware``, insists on NVLinks between all of them.
 GPU_TOPOLOGY = "hami.io/gpu-topology"
+TOPOLOGY_WORDS = ("auto", "require", "prefer")
+
 #: A node of Volcano's device plugin: its cards are given by that plugin's protocol, and by no other beside it.
 VOLCANO_REGISTER = "volcano.sh/node-vgpu-register"
-
-TOPOLOGY_WORDS = ("auto", "require", "prefer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
         return _chooser(context, word if word in TOPOLOGY_WORDS else settings.topology)
 
     def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
-        return _linked_devices(profile, node, geometries)
+        return _devices(profile, node, geometries)
 
     return (
         Profile(
@@ -174,8 +182,8 @@ def _wants_whole_card(settings: Settings, memory: int | None, percent: int | Non
 # -- links -------------------------------------------------------------------------------------------------------
 
 
-def _linked_devices(profile: Profile, node: Node, known: Sequence[mig.Geometry]) -> tuple[Device, ...]:
-    """The registered cards, each with the matrix of all pair scores and its position there, where scores are known.
+def _devices(profile: Profile, node: Node, known: Sequence[mig.Geometry]) -> tuple[Device, ...]:
+    """The registered cards, in parts where they are in MIG mode, with their links where those are known.
 
     HAMi: a malformed score annotation takes all cards away (v2.7.0 pkg/device/nvidia/device.go GetNodeDevices); here
     the cards stay and nothing is known of their links.
@@ -183,40 +191,7 @@ def _linked_devices(profile: Profile, node: Node, known: Sequence[mig.Geometry])
     if VOLCANO_REGISTER in node.annotations:
         return ()
     devices = [mig.in_parts(profile.register_key, device, known) for device in registered_devices(profile, node)]
-    matrix = _read_matrix(node.annotations.get(LINK_SCORES, ""), [device.uuid for device in devices])
-    if matrix is None:
-        return tuple(devices)
-    return tuple(
-        replace(device, custom={**device.custom, "links": matrix, "position": position})
-        for position, device in enumerate(devices)
-    )
-
-
-def _read_matrix(text: str, uuids: Sequence[str]) -> Matrix | None:
-    """The pair scores by position; of two that differ by direction the smaller counts. None when nothing is known."""
-    try:
-        records = json.loads(text) if text else []
-        scores = {record["uuid"]: {uuid: int(n) for uuid, n in record["score"].items()} for record in records}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-
-    def pair(a: str, b: str) -> int:
-        return 0 if a == b else max(min(scores.get(a, {}).get(b, 0), scores.get(b, {}).get(a, 0)), 0)
-
-    matrix = tuple(tuple(pair(a, b) for b in uuids) for a in uuids)
-    return matrix if any(any(row) for row in matrix) else None
-
-
-def _matrix_of(devices: Iterable[Device]) -> Matrix | None:
-    for device in devices:
-        matrix: Matrix | None = device.custom.get("links")  # type: ignore[assignment]
-        return matrix
-    return None
-
-
-def _position(device: Device) -> int:
-    position: int = device.custom["position"]  # type: ignore[assignment]
-    return position
+    return with_links(devices, node.annotations.get(LINK_SCORES, ""))
 
 
 def _chooser(context: FitContext, word: str) -> Chooser | None:
@@ -228,13 +203,13 @@ def _chooser(context: FitContext, word: str) -> Chooser | None:
     if not context.policy.topology_aware:
         return None
     insists = count > 1 and (word == "require" or (word == "auto" and context.reach >= count))
-    matrix = _matrix_of(state.device for state in context.cards)
+    matrix = matrix_of(state.device for state in context.cards)
     if matrix is None:
         return (lambda candidates, wanted: Reason.TOPOLOGY_NOT_FIT) if insists else None
     links = matrix
 
     def choose(candidates: Sequence[CardState], wanted: int) -> Sequence[CardState] | Reason:
-        by_position = {_position(state.device): state for state in candidates if not state.device.parts}
+        by_position = {position_of(state.device): state for state in candidates if not state.device.parts}
         if len(by_position) < wanted:  # parts of cards have no links
             return Reason.TOPOLOGY_NOT_FIT if insists else candidates[:wanted]
         free = tuple(sorted(by_position, reverse=True))
@@ -249,15 +224,17 @@ def _link_score(outlook: Outlook) -> float:
 
     It outweighs usage: a group of just the right size is taken before a larger one is broken.
     """
-    matrix = _matrix_of(outlook.devices.values()) if outlook.card_policy.topology_aware else None
+    matrix = matrix_of(outlook.devices.values()) if outlook.card_policy.topology_aware else None
     if matrix is None:
         return 0.0
-    chosen = [_position(outlook.devices[card]) for card in sorted(outlook.cards())]
-    idle = {_position(d) for d in outlook.devices.values() if d.healthy and d.uuid not in outlook.used}
+    chosen = [position_of(outlook.devices[card]) for card in sorted(outlook.cards())]
+    idle = {position_of(d) for d in outlook.devices.values() if d.healthy and d.uuid not in outlook.used}
     return 10.0 * total(matrix, chosen) - loss(matrix, sorted(idle.union(chosen)), chosen)
 
 
 def _reach(devices: Sequence[Device]) -> int:
-    """How many of the cards, at most, are linked each with each."""
-    matrix = _matrix_of(devices)
-    return 0 if matrix is None else largest_linked(matrix, tuple(range(len(devices) - 1, -1, -1)))
+    """How many of the cards, at most, are linked each with each; parts of cards have no links."""
+    matrix = matrix_of(devices)
+    if matrix is None:
+        return 0
+    return largest_linked(matrix, tuple(sorted((position_of(d) for d in devices if not d.parts), reverse=True)))

@@ -266,3 +266,27 @@ def test_a_node_of_volcanos_plugin_offers_nothing_here() -> None:
         "n1", [card()], metadata={"annotations": {"volcano.sh/node-vgpu-register": "GPU-x,10,40960,A100,true,mig:"}}
     )
     assert NVIDIA.inventory(both) == ()
+
+
+# -- beside links ------------------------------------------------------------------------------------------------
+
+
+def linked_node(*cards: Device) -> Node:
+    scores = [{"uuid": a.uuid, "score": {b.uuid: 1210 for b in cards if b is not a}} for a in cards]
+    return node("n1", cards, metadata={"annotations": {"hami.io/node-nvidia-score": json.dumps(scores)}})
+
+
+def test_parts_have_no_links_so_cards_as_they_are_come_first() -> None:
+    whole = {"type": A100, "memory_mib": 40960}
+    there = cluster([linked_node(card("GPU-m", index=9), device("GPU-a", **whole), device("GPU-b", index=1, **whole))])
+    topology = {"hami.io/gpu-scheduler-policy": "topology-aware"}
+    written = bind(there, NVIDIA, asking("p", gpu=2, mem=4000, annotations=topology))
+    assert written[ALLOCATED] == "GPU-b,NVIDIA,4000,0:GPU-a,NVIDIA,4000,0:;"
+
+
+def test_where_there_are_parts_alone_topology_takes_them_as_they_come_unless_links_are_required() -> None:
+    topology = {"hami.io/gpu-scheduler-policy": "topology-aware"}
+    there = cluster([linked_node(card("GPU-m"), card("GPU-o", index=1))])
+    assert bind(there, NVIDIA, asking("p", gpu=2, mem=8000, annotations=topology))[ALLOCATED].count("[1-") == 2
+    insisting = {**topology, "hami.io/gpu-topology": "require"}
+    assert refusal(there, asking("q", gpu=2, mem=8000, annotations=insisting)) == "2/2 TopologyNotFit"
