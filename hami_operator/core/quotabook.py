@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .certain import Certain
 from .ledger import Ledger, PodRecord
-from .model import Pod
+from .model import Pod, Traits
 from .quota import CORES, MEMORY, SLOTS, Limit, Quota, QuotaId, QuotaKey, quota_keys
 from .room import Allowance, Room, room_of
 from .space import Kind, Space
@@ -56,18 +56,25 @@ class _Objects:
     by_id: dict[QuotaId, Quota] = field(default_factory=dict)
     bounds: dict[Kind, tuple[_Bound, ...]] = field(default_factory=dict)
     by_name: bool = False
+    last_traits: Traits | None = None
+    last_bounds: tuple[_Bound, ...] = ()
 
     def of(self, pod: Pod, ledger: Ledger) -> tuple[_Bound, ...]:
         """What bounds this pod."""
+        if pod.traits is self.last_traits:  # a handful of values stands for all pods
+            return self.last_bounds
         kind = (pod.traits, ledger.asked(pod) if self.by_name else _NO_NAMES)
         bounds = self.bounds.get(kind)
         if bounds is None:
             bounds = self.bounds[kind] = tuple(_bounds(self.by_id.values(), kind))
+        if not self.by_name:
+            self.last_traits, self.last_bounds = pod.traits, bounds
         return bounds
 
     def changed(self) -> None:
         """An object came, changed or went."""
         self.bounds.clear()
+        self.last_traits = None
         self.by_name = any(limit.key.asked_as for quota in self.by_id.values() for limit in quota.limits)
 
 

@@ -203,10 +203,20 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     best = _best(pod, kept, cluster, now)
     if best is None:
         return Unschedulable(kept.sentence(), kept, Waits(kept))
-    if cluster.quotas.of(pod.key.namespace) and any(share.place for _, _, share in best.allocation.shares()):
+    if cluster.quotas.of(pod.key.namespace) and _in_parts(best.allocation):
         # a part is charged, not what was asked for
         return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
     return best
+
+
+def _in_parts(allocation: Allocation) -> bool:
+    """Whether some card is cut for the pod."""
+    for positions in allocation.families.values():
+        for shares in positions:
+            for share in shares:
+                if "[" in share.uuid:
+                    return True
+    return False
 
 
 def _rooms(pod: Pod, kept: Kept, cluster: Cluster) -> Rooms:
