@@ -2,7 +2,8 @@
 
 A watch tells nothing about objects that were deleted while it was broken. So a list is taken at the start, after each
 gap and every few minutes, and what is not in it any more is reported as deleted: but only if the list is of a moment
-after we last heard of the object.
+after we last heard of the object. What was reported as deleted stays so, whatever late news says; and names are unique,
+so an object whose name belongs to a newer one is gone, and told to be before the newer one is.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ log = logging.getLogger(__name__)
 LISTED, ADDED, MODIFIED, DELETED = "LISTED", "ADDED", "MODIFIED", "DELETED"
 
 Sink = Callable[[str, Json], None]
+
+#: (namespace, name); the namespace is empty where there is none
+Name = tuple[str, str]
+
+#: Seconds for which late news of a ghost may come.
+GHOST_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +61,21 @@ class ReflectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """One consistent list: its version, its uids, {uid: version} of what it was news of, {uid: label} of ghosts."""
+    """One consistent list: its uids, {name: version} of what it was news of, {uid: label} of ghosts."""
 
-    version: str
-    listed: set[str]
-    late: dict[str, int]
-    ghosts: dict[str, str]
+    listed: set[str] = field(default_factory=set)
+    late: dict[Name, int] = field(default_factory=dict)
+    ghosts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Known:
     """``version``: the newest we know; ``watched``: the newest that came as news; ``heard``: when we last did."""
 
-    namespace: str
-    name: str
+    uid: str
     version: int
-    watched: int
-    heard: float
-
-    @property
-    def label(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+    watched: int = 0
+    heard: float = 0.0
 
 
 class Reflector:
@@ -89,12 +90,14 @@ class Reflector:
         self._path = path
         self._sink = sink
         self._settings = settings
-        self._known: dict[str, _Known] = {}
+        self._known: dict[Name, _Known] = {}
+        self._buried: dict[str, float] = {}
         self._deleted: set[str] = set()
         self._attentive = 0
         self._listing = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._version = ""
+        self._listed_version = ""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -115,13 +118,16 @@ class Reflector:
         if kind in (None, LISTED) and self.filled.is_set():
             self._wanted.set()
         metadata = obj["metadata"]
-        uid, version = metadata["uid"], int(metadata["resourceVersion"])
-        if kind == DELETED or self._settings.left_out(obj):
-            self._known.pop(uid, None)
-            if self._attentive:
-                self._deleted.add(uid)
+        name, uid, version = _name(metadata), metadata["uid"], int(metadata["resourceVersion"])
+        over = kind == DELETED or self._settings.left_out(obj)
+        if over and self._attentive:
+            self._deleted.add(uid)
+        if uid in self._buried or not self._displace(name, uid, version):
+            return
+        if over:
+            self._known.pop(name, None)
         else:
-            known = self._keep(uid, metadata, version)
+            known = self._keep(name, uid, version)
             known.watched = max(known.watched, version)
         self._sink(kind or LISTED, obj)
 
@@ -134,8 +140,8 @@ class Reflector:
 
     def _mended(self, listing: _Listing) -> Mended:
         """What the list found and the news has not brought since."""
-        known = ((self._known.get(uid), version) for uid, version in listing.late.items())
-        missed = sorted(k.label for k, version in known if k is not None and k.watched < version)
+        late = ((_label(name), self._known.get(name), version) for name, version in listing.late.items())
+        missed = sorted(label for label, known, version in late if known is not None and known.watched < version)
         ghosts = sorted(label for uid, label in listing.ghosts.items() if uid not in self._deleted)
         return Mended(len(listing.listed), tuple(missed), tuple(ghosts))
 
@@ -158,7 +164,8 @@ class Reflector:
         pauses = delays()
         while True:
             try:
-                self._version = (await self._list()).version
+                await self._list()
+                self._version = self._listed_version
                 self.filled.set()
                 while True:
                     if await self._watch():
@@ -187,19 +194,18 @@ class Reflector:
 
     async def _list(self) -> _Listing:
         async with self._listing:
-            asked = time.monotonic()
-            version, listed, late = "", set[str](), dict[str, int]()
+            asked, listing = time.monotonic(), _Listing()
             with self._attention():
                 async for page in self._client.pages(self._path, self._settings.params):
-                    version = page.resource_version
+                    self._listed_version = page.resource_version
                     for obj in page.items:
-                        self._take_listed(obj, listed, late)
-            ghosts = {
-                uid: known.label for uid, known in self._known.items() if uid not in listed and known.heard < asked
-            }
-            for uid in ghosts:
-                self._bury(uid)
-            return _Listing(version, listed, late, ghosts)
+                        self._take_listed(obj, listing)
+            ghosts = [n for n, k in self._known.items() if k.uid not in listing.listed and k.heard < asked]
+            for name in ghosts:
+                listing.ghosts[self._known[name].uid] = _label(name)
+                self._bury(name)
+            self._buried = {uid: at for uid, at in self._buried.items() if at > asked - GHOST_SECONDS}
+            return listing
 
     @contextlib.contextmanager
     def _attention(self) -> Iterator[None]:
@@ -212,28 +218,48 @@ class Reflector:
             if not self._attentive:
                 self._deleted.clear()
 
-    def _take_listed(self, obj: Json, listed: set[str], late: dict[str, int]) -> None:
+    def _take_listed(self, obj: Json, listing: _Listing) -> None:
         metadata = obj["metadata"]
-        uid, version = metadata["uid"], int(metadata["resourceVersion"])
-        if uid in self._deleted:
+        name, uid, version = _name(metadata), metadata["uid"], int(metadata["resourceVersion"])
+        before = self._known.get(name)
+        if uid in self._deleted or not self._displace(name, uid, version):
             return
-        listed.add(uid)
-        known = self._known.get(uid)
+        if before is not None and before.uid != uid:
+            listing.ghosts[before.uid] = _label(name)
+        listing.listed.add(uid)
+        known = self._known.get(name)
         if known is None or known.version < version:
-            late[uid] = version
-            self._keep(uid, metadata, version)
+            listing.late[name] = version
+            self._keep(name, uid, version)
             self._sink(LISTED, obj)
 
-    def _keep(self, uid: str, metadata: Json, version: int) -> _Known:
-        known = self._known.get(uid)
+    def _displace(self, name: Name, uid: str, version: int) -> bool:
+        """Bury the object that had this name before; False when this is old news of one that had it before."""
+        known = self._known.get(name)
+        if known is not None and known.uid != uid:
+            if version < known.version:
+                return False
+            self._bury(name)
+        return True
+
+    def _keep(self, name: Name, uid: str, version: int) -> _Known:
+        known = self._known.get(name)
         if known is None:
-            namespace = sys.intern(metadata.get("namespace", ""))
-            known = self._known[uid] = _Known(namespace, metadata["name"], version, 0, 0.0)
+            known = self._known[name] = _Known(uid, version)
         known.version = max(known.version, version)
         known.heard = time.monotonic()
         return known
 
-    def _bury(self, uid: str) -> None:
-        known = self._known.pop(uid)
-        metadata = {"namespace": known.namespace, "name": known.name, "uid": uid}
+    def _bury(self, name: Name) -> None:
+        known, (namespace, own) = self._known.pop(name), name
+        self._buried[known.uid] = time.monotonic()
+        metadata = {"namespace": namespace, "name": own, "uid": known.uid}
         self._sink(DELETED, {"metadata": {key: value for key, value in metadata.items() if value}})
+
+
+def _name(metadata: Json) -> Name:
+    return sys.intern(metadata.get("namespace", "")), metadata["name"]
+
+
+def _label(name: Name) -> str:
+    return "/".join(part for part in name if part)

@@ -82,6 +82,48 @@ async def test_what_the_news_missed_is_mended_and_named(client: Client, world: W
     assert not await reflector.resync()
 
 
+async def test_a_namesake_that_no_news_told_of_takes_the_place_of_the_one_before(client: Client, world: World) -> None:
+    old = await world.pod()
+    sink = Sink()
+    reflector = Reflector(client, paths.PODS, sink, QUICK)
+    await reflector.fill()
+    last_words = await world.read(old)
+    await world.delete_pod(old)
+    new = await world.pod(old.name)
+    mended = await reflector.resync()
+    assert (mended.missed, mended.ghosts) == ((f"default/{old.name}",), (f"default/{old.name}",))
+    assert sink.kinds(old.name) == ["LISTED", "DELETED", "LISTED"]
+    assert sink.objects[old.name]["metadata"]["uid"] == new.uid
+    for kind in ("MODIFIED", "DELETED"):
+        reflector.observe(kind, last_words)
+    assert sink.kinds(old.name) == ["LISTED", "DELETED", "LISTED"], "late news of one that is gone"
+    assert not await reflector.resync()
+
+
+async def test_late_news_of_a_ghost_brings_it_not_back(client: Client, world: World) -> None:
+    pod = await world.pod()
+    sink = Sink()
+    reflector = Reflector(client, paths.PODS, sink, QUICK)
+    await reflector.fill()
+    last_words = await world.read(pod)
+    await world.delete_pod(pod)
+    assert (await reflector.resync()).ghosts == (f"default/{pod.name}",)
+    for kind in ("MODIFIED", "DELETED"):
+        reflector.observe(kind, last_words)
+    assert sink.kinds(pod.name) == ["LISTED", "DELETED"]
+
+
+async def test_news_of_a_namesake_tells_that_the_one_before_is_gone(client: Client, world: World) -> None:
+    old = await world.pod()
+    sink = Sink()
+    reflector = Reflector(client, paths.PODS, sink, QUICK)
+    await reflector.fill()
+    await world.delete_pod(old)
+    new = await world.pod(old.name)
+    reflector.observe("ADDED", await world.read(new))
+    assert sink.kinds(old.name) == ["LISTED", "DELETED", "ADDED"]
+
+
 async def test_news_that_comes_a_little_after_the_list_is_not_called_missed(client: Client, world: World) -> None:
     pod, dying = await world.pod(), await world.pod()
     sink = Sink()
