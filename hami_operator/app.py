@@ -19,11 +19,11 @@ from typing import Any, Protocol
 import kopf
 
 from hami_operator.config import DevicesSection, Settings
-from hami_operator.core.model import PodKey
 from hami_operator.endpoints import endpoints, remember
+from hami_operator.fencing import fence_pending
 from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
-from hami_operator.handlers.pods import on_pod_event, on_pod_fenced
+from hami_operator.handlers.pods import on_pod_event
 from hami_operator.handlers.quotas import on_extended_quota_event, on_resource_quota_event
 from hami_operator.handlers.volumes import on_claim_event, on_volume_event
 from hami_operator.kube import paths
@@ -32,7 +32,6 @@ from hami_operator.kube.binder import Binder
 from hami_operator.kube.client import Client, server_version
 from hami_operator.kube.errors import NotFound
 from hami_operator.kube.events import Recorder
-from hami_operator.kube.fence import PodAbsent, fence
 from hami_operator.kube.leases import Elector, LeaseSettings
 from hami_operator.kube.lockbook import LockNews, LockSettings
 from hami_operator.kube.nodelock import NodeLocks
@@ -76,9 +75,6 @@ NOT_INSTALLED = ': the kind is not installed (kubectl apply -f crds/, or set quo
 
 #: Seconds between two looks for a kind that is not installed.
 LOOK_SECONDS = 2.0
-
-#: Pods fenced at the same time when leadership begins.
-FENCES = 16
 
 
 @dataclass(slots=True)
@@ -129,10 +125,10 @@ class App:
         """What the leader does: make sure that nothing of the last one can still land, then decide for ever."""
         log.info("leading: fencing %d pending pods", len(self.world.queue))
         await asyncio.gather(self.sensors[PODS].fill(), *(sensor.fill() for sensor in self._quota_sensors()))
-        await self._fence_pending()
+        guarded = self.client.guarded(lambda: self.elector.is_leader)
+        await fence_pending(self.world, guarded)
         await self.locks.sweep()
         version = await server_version(self.client)
-        guarded = self.client.guarded(lambda: self.elector.is_leader)
         patience = self.settings.node_lock.wait_seconds
         binder = Binder(guarded, self.locks, version, lambda order: objection(self.world, order), patience)
         self.world.pod_left = binder.abandon
@@ -165,21 +161,6 @@ class App:
         lease = self.settings.leader
         text = f"{problem}; the last good configuration stays in force"
         self.world.report(Problem("Lease", lease.name, lease.namespace, "", "ConfigurationUnusable", text))
-
-    async def _fence_pending(self) -> None:
-        """An old Binding may be under way for any pod that is pending, and for those that we reserved cards for when we
-        led before: rule that out before deciding anew."""
-        guarded = self.client.guarded(lambda: self.elector.is_leader)
-        room = asyncio.Semaphore(FENCES)
-
-        async def one(key: PodKey) -> None:
-            async with room:
-                found = await fence(guarded, key)
-            on_pod_fenced(self.world, key, None if isinstance(found, PodAbsent) else found.pod)
-
-        world = self.world
-        reserved = [record.key for record in world.cluster.ledger.records() if record.assumed]
-        await asyncio.gather(*(one(key) for key in {*reserved, *(pod.key for pod in world.queue.pods())}))
 
     def mended(self, resource: str) -> Callable[[Mended], None]:
         """What to do after a resync: say what it had to put right, check ourselves, free locks nobody holds."""

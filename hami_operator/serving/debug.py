@@ -24,6 +24,7 @@ def picture(ledger: Ledger) -> dict[str, Any]:
 
     ``nodes``: node -> family -> card -> [shares, memory MiB, cores], nodes that hold nothing left out.
     ``quarantined``: node -> family -> what could not be read. ``assumed``: reservations of ours not seen back yet.
+    ``differences``: totals that differ from a recount of the records, a line each; anything here is a bug.
     """
     records = list(ledger.records())
     usages = {node: ledger.usage(node) for node in sorted({record.node for record in records if record.node})}
@@ -33,4 +34,5 @@ def picture(ledger: Ledger) -> dict[str, Any]:
         "assumed": [
             {"pod": str(record.key), "uid": record.key.uid, "node": record.node} for record in records if record.assumed
         ],
+        "differences": ledger.audit(),
     }

@@ -28,7 +28,7 @@ async def shown(ledger: Ledger) -> dict[str, Any]:
 
 
 async def test_an_empty_ledger_shows_nothing() -> None:
-    assert await shown(Ledger([NVIDIA])) == {"nodes": {}, "quarantined": {}, "assumed": []}
+    assert await shown(Ledger([NVIDIA])) == {"nodes": {}, "quarantined": {}, "assumed": [], "differences": []}
 
 
 async def test_running_pods_and_reservations_are_counted_card_by_card() -> None:

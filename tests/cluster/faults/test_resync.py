@@ -49,6 +49,25 @@ async def test_deletions_that_no_news_told_are_mended_by_the_next_list(stage: Fa
     await until("the resync says that it had to mend", told)
 
 
+async def test_a_node_made_anew_while_no_news_came_stays_when_the_old_one_is_buried(stage: FaultStage) -> None:
+    (node,) = await stage.nodes("t4:1")
+    await stage.create("before", MOST, nodeSelector=on(node))
+    await stage.running("before")
+    await stage.remove("before")
+    stage.proxy.censor(NODES, "DELETED", "ADDED")
+    before = await stage.metric("hami_operator_resync_mended_total")
+    await stage.sandbox.remove(node.name)
+    (again,) = await stage.nodes("t4:1")
+    assert again.name == node.name
+
+    async def mended() -> bool:
+        return await stage.metric("hami_operator_resync_mended_total") > before
+
+    await until("a resync found out", mended)
+    await stage.create("p", MOST, nodeSelector=on(again))
+    await stage.running("p")
+
+
 async def test_news_that_a_list_has_overtaken_brings_nobody_back(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
     late = stage.proxy.censor(PODS)
