@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from hami_operator.core.model import Pod
+from hami_operator.core.quota import OWN_KIND
 from hami_operator.kube.binder import Why
 from hami_operator.kube.client import Client
 from hami_operator.kube.conditions import mark_unscheduled
@@ -26,6 +27,9 @@ ALLOCATION_NOT_WRITABLE = "AllocationNotWritable"
 NODE_LOCKED = "NodeLocked"
 NODE_LOCK_FORCED = "NodeLockForced"
 UNSCHEDULABLE = "Unschedulable"
+
+#: Of kinds that are not in the core group.
+_API_VERSIONS = {"Lease": "coordination.k8s.io/v1", OWN_KIND: "hami-operator.io/v1alpha1"}
 
 
 class Voice:
@@ -66,7 +70,8 @@ class Voice:
 
     def problem(self, problem: Problem) -> None:
         """Something about an object that a person should look at."""
-        regarding = Regarding(problem.kind, problem.namespace, problem.name, problem.uid)
+        version = _API_VERSIONS.get(problem.kind, "v1")
+        regarding = Regarding(problem.kind, problem.namespace, problem.name, problem.uid, version)
         self._recorder.record(Occurrence(regarding, problem.reason, problem.message, "Observing", "Warning"))
         log.warning("%s %s/%s: %s", problem.kind, problem.namespace, problem.name, problem.message)
 

@@ -49,7 +49,8 @@ class _Bound:
 class _Objects:
     """The objects of one namespace, what its pods hold, and what bounds pods of each kind.
 
-    ``by_name``: some key is for pods only that ask by its name.
+    ``by_name``: some key is for pods only that ask by its name. ``rooms`` are by the identity of the bounds, which live
+    as long, and are those of one version of ``space``.
     """
 
     space: Space
@@ -58,6 +59,8 @@ class _Objects:
     by_name: bool = False
     last_traits: Traits | None = None
     last_bounds: tuple[_Bound, ...] = ()
+    rooms: dict[int, Rooms] = field(default_factory=dict)
+    rooms_version: int = -1
 
     def of(self, pod: Pod, ledger: Ledger) -> tuple[_Bound, ...]:
         """What bounds this pod."""
@@ -74,6 +77,7 @@ class _Objects:
     def changed(self) -> None:
         """An object came, changed or went."""
         self.bounds.clear()
+        self.rooms.clear()
         self.last_traits = None
         self.by_name = any(limit.key.asked_as for quota in self.by_id.values() for limit in quota.limits)
 
@@ -144,22 +148,32 @@ class QuotaBook:
         objects = self._spaces.get(pod.key.namespace)
         if objects is None:
             return NO_ROOMS
-        space = objects.space
-        by_family: dict[str, list[Allowance]] = {}
-        for bound in objects.of(pod, self._ledger):
-            used = bound.used(space)
-            troubled = [record for record in space.troubled.values() if bound.quota.covers(record.traits)]
-            by_family.setdefault(bound.family, []).extend(
-                Allowance(
-                    bound.quota.id,
-                    limit.key,
-                    used[limit.key.part],
-                    limit.hard,
-                    limit.problem or _uncountable(limit, troubled),
-                )
-                for limit in bound.limits
+        if objects.rooms_version != objects.space.version:
+            objects.rooms.clear()
+            objects.rooms_version = objects.space.version
+        bounds = objects.of(pod, self._ledger)
+        rooms = objects.rooms.get(id(bounds))
+        if rooms is None:
+            rooms = objects.rooms[id(bounds)] = _rooms(bounds, objects.space)
+        return rooms
+
+
+def _rooms(bounds: Iterable[_Bound], space: Space) -> Rooms:
+    by_family: dict[str, list[Allowance]] = {}
+    for bound in bounds:
+        used = bound.used(space)
+        troubled = [record for record in space.troubled.values() if bound.quota.covers(record.traits)]
+        by_family.setdefault(bound.family, []).extend(
+            Allowance(
+                bound.quota.id,
+                limit.key,
+                used[limit.key.part],
+                limit.hard,
+                limit.problem or _uncountable(limit, troubled),
             )
-        return {family: room_of(tuple(found)) for family, found in by_family.items()}
+            for limit in bound.limits
+        )
+    return {family: room_of(tuple(found)) for family, found in by_family.items()}
 
 
 def _bounds(quotas: Iterable[Quota], kind: Kind) -> Iterator[_Bound]:
