@@ -28,11 +28,11 @@ class PartRow:
 
 def parts_of(family: str, device: Device, usage: NodeUsage) -> list[PartRow]:
     """The parts of one card, by their place; none of a card that is not cut."""
-    partitions, taken = device.custom.get("partitions"), _taken(family, device.uuid, usage)
+    partitions = device.custom.get("partitions")
     if isinstance(partitions, Placements):
-        return list(_placed(partitions, taken))
+        return list(_placed(partitions, _taken(family, device.uuid, usage)))
     if isinstance(partitions, Layouts):
-        return list(_laid_out(partitions, taken))
+        return list(_laid_out(partitions, _taken(family, device.uuid, usage)))
     return []
 
 

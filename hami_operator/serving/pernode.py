@@ -17,9 +17,9 @@ SLICE = 16
 
 
 class PerNode(Generic[Value]):
-    """``build(cluster, node, usage)`` of every node, by name."""
+    """``build(cluster, node, usage, before)`` of every node, by name; ``before`` is the node's last value, if any."""
 
-    def __init__(self, build: Callable[[Cluster, NodeDevices, NodeUsage], Value]) -> None:
+    def __init__(self, build: Callable[[Cluster, NodeDevices, NodeUsage, Value | None], Value]) -> None:
         self._build = build
         self._cluster: Cluster | None = None
         self._position = -1
@@ -53,4 +53,4 @@ class PerNode(Generic[Value]):
         if entry is None:
             self._values.pop(name, None)
         else:
-            self._values[name] = self._build(cluster, entry, cluster.ledger.usage(name))
+            self._values[name] = self._build(cluster, entry, cluster.ledger.usage(name), self._values.get(name))

@@ -62,7 +62,7 @@ class Rollup:
     pods: int = 0
 
 
-def roll_up(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> Rollup:
+def roll_up(cluster: Cluster, entry: NodeDevices, usage: NodeUsage, _: object = None) -> Rollup:
     """Sum up one node."""
     rollup = Rollup(entry.node.name, tuple(exclusions(entry)))
     quarantined = usage.quarantined()

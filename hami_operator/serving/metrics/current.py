@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
-from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.ledger import NodeUsage
-from hami_operator.core.schedule import Cluster
-from hami_operator.core.vendor import Profile
 from hami_operator.serving.parts import PartRow, parts_of
 
-from .series import MIB, CardSeries, Gauge, cards_of, labels_text, lines_of, shares_of
+from .series import MIB, CardSeries, Gauge, Lines, ShareSeries, Writer, escape, labels_text
 
 MEMORY_LIMIT = Gauge("hami_gpu_memory_limit_bytes", "Memory of the card that may be given, in bytes.")
 CORE_LIMIT = Gauge("hami_gpu_core_limit_ratio", "Cores of the card, usually 100.")
@@ -38,19 +34,7 @@ GAUGES: Sequence[Gauge] = (
 )
 
 
-def node_text(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> tuple[bytes, ...]:
-    """The node's series, a text per metric of ``GAUGES``."""
-    groups: dict[Gauge, list[str]] = defaultdict(list)
-    for card in cards_of(entry, usage, cluster.profiles):
-        _card(card, groups)
-        for part in parts_of(card.family, card.device, usage):
-            if part.pod:
-                groups[MIG_PART].append(MIG_PART.line(labels_text(_part_labels(card, part)), 1))
-    _shares(entry, usage, cluster.profiles, groups)
-    return lines_of(groups, GAUGES)
-
-
-def _card(card: CardSeries, groups: dict[Gauge, list[str]]) -> None:
+def _card(card: CardSeries, usage: NodeUsage) -> Lines:
     device, used = card.device, card.used
     labels = labels_text(
         [
@@ -61,19 +45,18 @@ def _card(card: CardSeries, groups: dict[Gauge, list[str]]) -> None:
         ]
     )
     with_cores = f'{labels},device_cores="{device.cores}"'
-    values = (
-        (MEMORY_LIMIT, labels, device.memory_mib * MIB),
-        (CORE_LIMIT, labels, device.cores),
-        (MEMORY_ALLOCATED, with_cores, used.memory_mib * MIB),
-        (SHARED, labels, used.slots),
-        (CORE_ALLOCATED, labels, card.core_percent),
-        (OVERVIEW, f'{with_cores},device_memory_limit="{device.memory_mib}"', used.memory_mib * MIB),
-    )
-    for gauge, text, value in values:
-        groups[gauge].append(gauge.line(text, value))
+    yield MEMORY_LIMIT, MEMORY_LIMIT.line(labels, device.memory_mib * MIB)
+    yield CORE_LIMIT, CORE_LIMIT.line(labels, device.cores)
+    yield MEMORY_ALLOCATED, MEMORY_ALLOCATED.line(with_cores, used.memory_mib * MIB)
+    yield SHARED, SHARED.line(labels, used.slots)
+    yield CORE_ALLOCATED, CORE_ALLOCATED.line(labels, card.core_percent)
+    facts = f'{with_cores},device_memory_limit="{device.memory_mib}"'
+    yield OVERVIEW, OVERVIEW.line(facts, used.memory_mib * MIB)
     if device.memory_mib:  # HAMi: NaN for a card without memory, which spoils every sum it is in
-        ratio = round(used.memory_mib / device.memory_mib, 6)
-        groups[MEMORY_RATIO].append(MEMORY_RATIO.line(labels, ratio))
+        yield MEMORY_RATIO, MEMORY_RATIO.line(labels, round(used.memory_mib / device.memory_mib, 6))
+    for part in parts_of(card.family, device, usage):
+        if part.pod:
+            yield MIG_PART, MIG_PART.line(labels_text(_part_labels(card, part)), 1)
 
 
 def _part_labels(card: CardSeries, part: PartRow) -> list[tuple[str, object]]:
@@ -91,16 +74,13 @@ def _part_labels(card: CardSeries, part: PartRow) -> list[tuple[str, object]]:
     ]
 
 
-def _shares(entry: NodeDevices, usage: NodeUsage, profiles: Sequence[Profile], groups: dict[Gauge, list[str]]) -> None:
-    for share in shares_of(entry, usage, profiles):
-        labels = labels_text(
-            [
-                ("namespace", share.namespace),
-                ("node", share.node),
-                ("pod", share.pod),
-                ("container_index", share.position),
-                ("device_uuid", share.card),
-            ]
-        )
-        groups[SHARE_MEMORY].append(SHARE_MEMORY.line(labels, share.memory_mib * MIB))
-        groups[SHARE_CORES].append(SHARE_CORES.line(labels, share.core_percent))
+def _share(share: ShareSeries) -> Lines:
+    labels = (  # written out: in a busy cluster there are thousands of new ones a second
+        f'zone="vGPU",namespace="{escape(share.namespace)}",node="{escape(share.node)}",pod="{escape(share.pod)}",'
+        f'container_index="{share.position}",device_uuid="{escape(share.card)}"'
+    )
+    yield SHARE_MEMORY, SHARE_MEMORY.line(labels, share.memory_mib * MIB)
+    yield SHARE_CORES, SHARE_CORES.line(labels, share.core_percent)
+
+
+WRITER = Writer(GAUGES, _card, _share)

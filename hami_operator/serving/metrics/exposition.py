@@ -13,7 +13,7 @@ from hami_operator.serving.pernode import PerNode
 from hami_operator.serving.sight import Sight
 
 from . import current, legacy, quotas
-from .series import Gauge
+from .series import Gauge, NodeText
 from .state import State
 
 CURRENT, LEGACY = "2.10", "2.7"
@@ -24,14 +24,13 @@ class Generation:
     """The metrics of one generation of HAMi, and their texts by node."""
 
     gauges: Sequence[Gauge]
-    texts: PerNode[tuple[bytes, ...]]
+    texts: PerNode[NodeText]
 
 
 def generation(name: str, style: legacy.Style) -> Generation:
     """A generation by its name, 2.10 or 2.7; ``style`` is for labels of the latter."""
-    if name == CURRENT:
-        return Generation(current.GAUGES, PerNode(current.node_text))
-    return Generation(legacy.GAUGES, PerNode(legacy.node_text_of(style)))
+    writer = current.WRITER if name == CURRENT else legacy.writer(style)
+    return Generation(writer.gauges, PerNode(writer.node))
 
 
 class Exposition:
@@ -55,7 +54,7 @@ class Exposition:
                 nodes = list(texts.values())
                 for number, gauge in enumerate(wanted.gauges):
                     parts.append(gauge.header().encode())
-                    parts.extend([texts[number] for texts in nodes])
+                    parts.extend([node.texts[number] for node in nodes])
                     await asyncio.sleep(0)
             parts.append(generate_latest(self._registry))
             return b"".join(parts)

@@ -6,16 +6,13 @@ and ``devicecores`` holds the card's cores as in 2.10, unless those labels are w
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.ledger import NodeUsage
-from hami_operator.core.schedule import Cluster
 from hami_operator.serving.parts import parts_of
 
-from .series import MIB, CardSeries, Gauge, ShareSeries, cards_of, labels_text, lines_of, shares_of
+from .series import MIB, CardSeries, Gauge, Lines, ShareSeries, Writer, labels_text
 
 MEMORY_LIMIT = Gauge("GPUDeviceMemoryLimit", "Device memory limit for a certain GPU, in bytes.")
 CORE_LIMIT = Gauge("GPUDeviceCoreLimit", "Device core limit for a certain GPU.")
@@ -70,23 +67,21 @@ AS_IN_2_7 = Style(
 )
 
 
-def node_text_of(style: Style) -> Callable[[Cluster, NodeDevices, NodeUsage], tuple[bytes, ...]]:
-    """A function of a node that gives its series, a text per metric of ``GAUGES``."""
+def writer(style: Style) -> Writer:
+    """How they are written in a style."""
 
-    def node_text(cluster: Cluster, entry: NodeDevices, usage: NodeUsage) -> tuple[bytes, ...]:
-        groups: dict[Gauge, list[str]] = defaultdict(list)
-        for card in cards_of(entry, usage, cluster.profiles):
-            for gauge, labels, value in _card(card, style):
-                groups[gauge].append(gauge.line(labels_text(labels), value))
-            for part in parts_of(card.family, card.device, usage):
-                labels = [*_identity(card), ("migname", f"{part.profile}-{part.slot.rpartition('-')[2]}")]
-                groups[MIG_PART].append(MIG_PART.line(labels_text(labels), int(bool(part.pod))))
-        for share in shares_of(entry, usage, cluster.profiles):
-            for gauge, labels, value in _share(share, style):
-                groups[gauge].append(gauge.line(labels_text(labels), value))
-        return lines_of(groups, GAUGES)
+    def card(series: CardSeries, usage: NodeUsage) -> Lines:
+        for gauge, labels, value in _card(series, style):
+            yield gauge, gauge.line(labels_text(labels), value)
+        for part in parts_of(series.family, series.device, usage):
+            labels = [*_identity(series), ("migname", f"{part.profile}-{part.slot.rpartition('-')[2]}")]
+            yield MIG_PART, MIG_PART.line(labels_text(labels), int(bool(part.pod)))
 
-    return node_text
+    def share(series: ShareSeries) -> Lines:
+        for gauge, labels, value in _share(series, style):
+            yield gauge, gauge.line(labels_text(labels), value)
+
+    return Writer(GAUGES, card, share)
 
 
 def _identity(card: CardSeries) -> Labels:

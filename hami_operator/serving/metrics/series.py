@@ -6,18 +6,19 @@ nodes that changed is written anew: a scrape costs a concatenation, and takes no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hami_operator.core.inventory import NodeDevices
-from hami_operator.core.ledger import NodeUsage
-from hami_operator.core.model import Device, Share
+from hami_operator.core.ledger import NodeUsage, PodRecord
+from hami_operator.core.model import Device
+from hami_operator.core.schedule import Cluster
 from hami_operator.core.vendor import NOTHING, Amounts, Profile
 
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gauge:
     """A metric's name and what it is."""
 
@@ -35,10 +36,11 @@ class Gauge:
 
 def labels_text(labels: Iterable[tuple[str, object]]) -> str:
     """``zone="vGPU",node="n1"``: HAMi gives all its series the zone."""
-    return 'zone="vGPU",' + ",".join(f'{name}="{_escape(str(value))}"' for name, value in labels)
+    return 'zone="vGPU",' + ",".join(f'{name}="{escape(str(value))}"' for name, value in labels)
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A label's value as the text form has it."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
@@ -93,25 +95,23 @@ def in_own_units(profile: Profile) -> bool:
     return profile.core_masks or profile.core_max > 100
 
 
-def shares_of(entry: NodeDevices, usage: NodeUsage, profiles: Sequence[Profile]) -> Iterator[ShareSeries]:
-    """What the containers of the node's pods hold, by container and card."""
-    by_key = {profile.key: profile for profile in profiles}
-    for record in usage.pods.values():
-        held: dict[tuple[str, int, str], list[Share]] = {}
-        for family, position, share in record.allocation.shares():
-            held.setdefault((family, position, share.card), []).append(share)
-        for (family, position, card), shares in held.items():
-            profile = by_key.get(family)
-            if profile is not None:
-                device = _device(entry, family, card)
-                memory = sum(share.memory_mib for share in shares)
-                cores = sum(share.cores.bit_count() if profile.core_masks else share.cores for share in shares)
-                amounts = Amounts(len(shares), memory, cores)
-                percent = CardSeries(record.node, family, device, amounts, in_own_units(profile)).core_percent
-                key = record.key
-                yield ShareSeries(
-                    key.namespace, key.name, record.node, position, card, memory, cores, percent, device.memory_mib
-                )
+def shares_of(entry: NodeDevices, record: PodRecord, profiles: Mapping[str, Profile]) -> Iterator[ShareSeries]:
+    """What the containers of one pod hold of the node, by container and card. ``profiles`` are by key."""
+    held: dict[tuple[str, int, str], tuple[int, int]] = {}
+    for family, position, share in record.allocation.shares():
+        profile = profiles.get(family)
+        if profile is not None:
+            cores = share.cores.bit_count() if profile.core_masks else share.cores
+            memory, before = held.get((family, position, share.card), (0, 0))
+            held[family, position, share.card] = (memory + share.memory_mib, before + cores)
+    key = record.key
+    for (family, position, card), (memory, cores) in held.items():
+        device, percent = _device(entry, family, card), cores
+        if in_own_units(profiles[family]):
+            percent = -(-cores * 100 // device.cores) if device.cores else 0
+        yield ShareSeries(
+            key.namespace, key.name, record.node, position, card, memory, cores, percent, device.memory_mib
+        )
 
 
 def _device(entry: NodeDevices, family: str, card: str) -> Device:
@@ -122,6 +122,61 @@ def _device(entry: NodeDevices, family: str, card: str) -> Device:
     return Device(card, 0, 0, 0, 0, "")
 
 
-def lines_of(groups: Mapping[Gauge, Sequence[str]], gauges: Sequence[Gauge]) -> tuple[bytes, ...]:
-    """The series of one node as a text per metric, in the order of ``gauges``, ready to be sent."""
-    return tuple("".join(groups.get(gauge, ())).encode() for gauge in gauges)
+Lines = Iterable[tuple[Gauge, str]]
+Kept = tuple[tuple[Gauge, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeText:
+    """A node's series, a text per metric; lines are kept for as long as what they are made from is the same.
+
+    ``cards`` are by (family, uuid), ``pods`` by uid; ``devices`` is what the shares' lines were made with.
+    """
+
+    texts: tuple[bytes, ...]
+    devices: Mapping[str, tuple[Device, ...]]
+    cards: Mapping[tuple[str, str], tuple[CardSeries, Kept]]
+    pods: Mapping[str, tuple[PodRecord, Kept]]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How the metrics of a generation are written: those of a card, and those of a share."""
+
+    gauges: Sequence[Gauge]
+    card: Callable[[CardSeries, NodeUsage], Lines]
+    share: Callable[[ShareSeries], Lines]
+
+    def node(self, cluster: Cluster, entry: NodeDevices, usage: NodeUsage, before: NodeText | None) -> NodeText:
+        """The node's series; what has not changed since its last text is taken from there."""
+        same = before if before is not None and before.devices == entry.devices else None
+        cards, pods = self._cards(cluster, entry, usage, same), self._pods(cluster, entry, usage, same)
+        groups: dict[Gauge, list[str]] = {gauge: [] for gauge in self.gauges}
+        for _, lines in (*cards.values(), *pods.values()):
+            for gauge, line in lines:
+                groups[gauge].append(line)
+        return NodeText(tuple("".join(group).encode() for group in groups.values()), entry.devices, cards, pods)
+
+    def _cards(
+        self, cluster: Cluster, entry: NodeDevices, usage: NodeUsage, before: NodeText | None
+    ) -> dict[tuple[str, str], tuple[CardSeries, Kept]]:
+        found = {}
+        for card in cards_of(entry, usage, cluster.profiles):
+            key = (card.family, card.device.uuid)
+            known = before.cards.get(key) if before is not None else None
+            if known is None or known[0].used != card.used or card.device.parts:  # who has which part is not in used
+                known = (card, tuple(self.card(card, usage)))
+            found[key] = known
+        return found
+
+    def _pods(
+        self, cluster: Cluster, entry: NodeDevices, usage: NodeUsage, before: NodeText | None
+    ) -> dict[str, tuple[PodRecord, Kept]]:
+        profiles, found = {profile.key: profile for profile in cluster.profiles}, {}
+        for uid, record in usage.pods.items():
+            known = before.pods.get(uid) if before is not None else None
+            if known is None or known[0] is not record:
+                shares = shares_of(entry, record, profiles)
+                known = (record, tuple(line for share in shares for line in self.share(share)))
+            found[uid] = known
+        return found

@@ -75,7 +75,7 @@ async def test_names_of_strangers_are_escaped() -> None:
 async def test_only_nodes_that_changed_are_made_anew() -> None:
     stage = busy()
     made: list[str] = []
-    texts = PerNode(lambda cluster, entry, usage: made.append(entry.node.name))
+    texts = PerNode(lambda cluster, entry, usage, before: made.append(entry.node.name))
     await texts.gently(stage.world.cluster)
     assert sorted(made) == ["a30-0", "a30-1", "a30-2", "h100-0", "t4-0"]
     made.clear()
