@@ -25,6 +25,8 @@ demo: $(READY) ## A Kubernetes of its own, pods that share cards, a table of who
 
 .PHONY: test
 test: $(READY) ## All tests, on a real API server where that matters
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v promtool && command -v chromium; } >/dev/null; then \
+	  echo "==> promtool and chromium, from the system's packages"; apt-get update -qq && apt-get install -y -qq prometheus chromium >/dev/null; fi
 	@$(BIN)/hami-operator sandbox prepare
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
