@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from hami_operator.sandbox.errors import ApiError
-from tests.cluster.whole.stage import container
+from hami_operator.sandbox.installation import Installation
+from tests.cluster.whole.stage import container, until
 
 from .stage import GPU, MEM, QuotaStage, quota_object
 
@@ -116,3 +117,40 @@ async def test_a_thousand_objects_at_rest_cause_no_writes(stage: QuotaStage) -> 
     await stage.delete("probe")
     await stage.summary("gpu 0/5", "q0000", pending=0)
     assert await stage.writes() == 2
+
+
+async def test_a_namespace_that_is_deleted_with_its_quota_while_pods_end_leaves_nothing_behind(
+    stage: QuotaStage, installed: Installation
+) -> None:
+    async with stage.sandbox.api() as api:
+        name = f"{stage.namespace}-gone"
+        await api.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        doomed = QuotaStage(stage.sandbox, installed, api, name)
+        await asyncio.gather(*(until("a pod is admitted", lambda n=n: _created(doomed, n)) for n in range(8)))
+        await asyncio.gather(*(doomed.running(f"p{n}") for n in range(8)))
+        await doomed.limit({GPU: 3})
+        await doomed.summary("gpu 8/3")
+        await api.delete(f"/api/v1/namespaces/{name}")
+
+        async def gone() -> bool:
+            try:
+                await api.get(f"/api/v1/namespaces/{name}")
+            except ApiError:
+                return True
+            return False
+
+        await until("the namespace is gone", gone, 90)
+    await stage.limit({GPU: 1})
+    await stage.create("after", container(gpu=1, mem=100))
+    await stage.running("after")
+    assert await stage.metric("hami_operator_audit_differences") == 0
+    assert "Traceback" not in stage.installation.log(stage.operator)
+
+
+async def _created(stage: QuotaStage, number: int) -> bool:
+    """A pod, as soon as the namespace has its account."""
+    try:
+        await stage.create(f"p{number}", container(gpu=1, mem=100))
+    except ApiError:
+        return False
+    return True
