@@ -142,13 +142,15 @@ def _admit(profile: Profile, settings: Settings, container: Container) -> Admiss
     names = profile.names
     priority = amount(container, names.priority, 0, 1)
     count = amount(container, names.count, 0, protocol.INT32_MAX)
-    memory = amount(container, names.memory, 1, protocol.INT32_MAX)
     percent = amount(container, names.memory_percent, 1, 100)
+    lowest = 1 if percent is None and count != 0 else 0  # HAMi: beside a percentage, 0 MiB stands for "not given"
+    memory = amount(container, names.memory, lowest, protocol.INT32_MAX) or None
     cores = amount(container, names.cores, 0, profile.core_max)
     resources: dict[str, int] = {}
     if count == 0:
-        raise InvalidRequest(f"container {container.name!r}: {names.count} is 0, allowed is an integer from 1")
-    if count is None and any(value is not None for value in (memory, percent, cores)):
+        _check_nothing_asked(profile, container)
+        count = None
+    elif count is None and any(value is not None for value in (memory, percent, cores)):
         if not settings.default_count:
             raise InvalidRequest(f"container {container.name!r} asks for a share of a card without {names.count}")
         count = resources[names.count] = settings.default_count
@@ -161,12 +163,25 @@ def _admit(profile: Profile, settings: Settings, container: Container) -> Admiss
     if settings.core_policy not in ("", "default"):
         env.append(("GPU_CORE_UTILIZATION_POLICY", settings.core_policy))
     admission = Admission(claimed=True, resources=resources, env=tuple(env), runtime_class=settings.runtime_class)
-    if memory and percent is not None:
-        text = (
-            f"container {container.name!r}: {names.memory} and {names.memory_percent} are both set; {names.memory} wins"
-        )
-        return replace(admission, warnings=(text,))
+    if memory is not None and percent is not None:
+        both = f"{names.memory} and {names.memory_percent} are both set"
+        return replace(admission, warnings=(f"container {container.name!r}: {both}; {names.memory} is used",))
     return admission
+
+
+def _check_nothing_asked(profile: Profile, container: Container) -> None:
+    """A count of 0 asks for nothing, as charts tell users without GPUs to write; a part of no card is refused.
+
+    HAMi: such a pod is taken over because the key is there (v2.7.0 pkg/device/nvidia/device.go MutateAdmission).
+    """
+    names = profile.names
+    for name in (names.memory, names.memory_percent, names.cores):
+        value = amount(container, name, 0, protocol.INT32_MAX)
+        if value:
+            raise InvalidRequest(
+                f"container {container.name!r}: {names.count} is 0 while {name} is {value}, "
+                "allowed is an integer from 1, or 0 without any of the others"
+            )
 
 
 def _wants_whole_card(settings: Settings, memory: int | None, percent: int | None) -> bool:

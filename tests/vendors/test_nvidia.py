@@ -34,7 +34,7 @@ def test_amounts_become_a_request_or_a_refusal_as_the_table_says(row: dict[str, 
         assert "container 'main'" in str(caught.value)
         return
     request = after_admission(row["limits"])
-    assert request == DeviceRequest(*row["request"])
+    assert request == (row["request"] and DeviceRequest(*row["request"]))
     if "charge" in row:
         card = device(memory_mib=row["card"])
         context = FitContext(NVIDIA, request, Selection(), CardPolicy(), pod(), node(), frozenset())

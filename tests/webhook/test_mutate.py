@@ -97,6 +97,10 @@ NVIDIA_TABLE = [
     ({"gpu": 1}, {"default_memory_mib": 4000}, {"gpu": 1}),
     ({"gpu": 2, "mem": 3000, "cores": 30}, {}, {"gpu": 2, "mem": 3000, "cores": 30}),
     ({"cpu": 2, "memory": "1Gi"}, {}, {"cpu": 2, "memory": "1Gi"}),
+    ({"gpu": 0, "cpu": 2}, {}, {"gpu": 0, "cpu": 2}),
+    ({"gpu": 0, "cores": 0}, {}, {"gpu": 0, "cores": 0}),
+    ({"gpu": 1, "mem": 0, "pct": 50}, {}, {"gpu": 1, "mem": 0, "pct": 50}),
+    ({"gpu": 1, "mem": 0, "pct": 100}, {}, {"gpu": 1, "mem": 0, "pct": 100, "cores": 100}),
 ]
 
 
@@ -271,7 +275,7 @@ def test_memory_together_with_percentage_is_told():
     changed, warnings = admitted(pod(container(limits={"gpu": 1, "mem": 3000, "pct": 50})))
     assert changed["spec"]["containers"][0]["resources"]["limits"] == amounts({"gpu": 1, "mem": 3000, "pct": 50})
     assert warnings == (
-        "container 'main': nvidia.com/gpumem and nvidia.com/gpumem-percentage are both set; nvidia.com/gpumem wins",
+        "container 'main': nvidia.com/gpumem and nvidia.com/gpumem-percentage are both set; nvidia.com/gpumem is used",
     )
 
 
@@ -294,7 +298,9 @@ def test_a_privileged_container_that_asks_for_nothing_is_no_matter():
 BAD_AMOUNTS = [
     ({"gpu": "x"}, ("nvidia.com/gpu", "'x'", "an integer from")),
     ({"gpu": ""}, ("nvidia.com/gpu", "''", "an integer from")),
-    ({"gpu": 0}, ("nvidia.com/gpu", "0", "an integer from 1")),
+    ({"gpu": 0, "mem": 3000}, ("nvidia.com/gpu is 0 while nvidia.com/gpumem is 3000", "an integer from 1")),
+    ({"gpu": 0, "pct": 50}, ("nvidia.com/gpu is 0 while nvidia.com/gpumem-percentage is 50", "an integer from 1")),
+    ({"gpu": 0, "cores": 10}, ("nvidia.com/gpu is 0 while nvidia.com/gpucores is 10", "an integer from 1")),
     ({"gpu": -1}, ("nvidia.com/gpu", "-1", "an integer from")),
     ({"gpu": "500m"}, ("nvidia.com/gpu", "500m", "an integer from")),
     ({"gpu": 1 << 31}, ("nvidia.com/gpu", "2147483648", "2147483647")),
@@ -328,6 +334,18 @@ def test_an_amount_that_can_never_work_is_refused_with_what_is_allowed(limits, w
     for word in ("'trainer'", *words):
         assert word in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("limits", [{"gpu": 0}, {"gpu": "0", "cpu": 1}, {"gpu": 0, "cores": 0}])
+def test_a_count_of_zero_asks_for_nothing(limits):
+    """Charts tell users without GPUs to write it; HAMi takes such a pod over because the key is there."""
+    assert judge(pod(container(limits=limits), nodeName="n1")) == Patch()
+
+
+def test_a_container_with_a_count_of_zero_sees_no_card_where_that_is_hidden():
+    changed, _ = admitted(pod(container(limits={"gpu": 0})), profiles=families(overwrite_env=True))
+    assert changed["spec"]["containers"][0]["env"] == [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "none"}]
+    assert changed["spec"]["schedulerName"] == "default-scheduler"
 
 
 def noted(key: str, value: str) -> dict[str, Any]:
