@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.cluster.whole.stage import container, until
+from tests.faultproxy import Kind
 
 from .conftest import Rig
 from .stage import T4_MIB, FaultStage, on
@@ -49,23 +50,30 @@ async def test_deletions_that_no_news_told_are_mended_by_the_next_list(stage: Fa
     await until("the resync says that it had to mend", told)
 
 
+def lists_of_nodes(stage: FaultStage) -> int:
+    return sum(seen.path == "/api/v1/nodes" and not seen.watch for seen in stage.proxy.seen)
+
+
 async def test_a_node_made_anew_while_no_news_came_stays_when_the_old_one_is_buried(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
     await stage.create("before", MOST, nodeSelector=on(node))
     await stage.running("before")
     await stage.remove("before")
     stage.proxy.censor(NODES, "DELETED", "ADDED")
-    before = await stage.metric("hami_operator_resync_mended_total")
+    listing = stage.proxy.fault(Kind.HOLD, "GET", NODES)
+    await listing.hit.wait()
     await stage.sandbox.remove(node.name)
     (again,) = await stage.nodes("t4:1")
     assert again.name == node.name
+    listing.release()
+    taken = lists_of_nodes(stage)
 
-    async def mended() -> bool:
-        return await stage.metric("hami_operator_resync_mended_total") > before
+    async def taken_over() -> bool:
+        return lists_of_nodes(stage) >= taken + 2  # the second begins when the first has been taken over
 
-    await until("a resync found out", mended)
+    await until("the list is taken over", taken_over)
     await stage.create("p", MOST, nodeSelector=on(again))
-    await stage.running("p")
+    await stage.running("p", 10)  # the plugin's next registration would bring the node back
 
 
 async def test_news_that_a_list_has_overtaken_brings_nobody_back(stage: FaultStage) -> None:
