@@ -89,7 +89,7 @@ async def _fence_once(client: Client, key: PodKey, binding_version: str, outlive
     except NotFound:
         return PodAbsent()
     except Refused as refused:
-        found = await look(client, key)
+        found = await _look_again(client, key)
         if isinstance(found, PodUnbound) and problem(found.pod["metadata"].get("annotations") or {}, {}, ()):
             return found
         if time.monotonic() > outlived:
@@ -101,3 +101,11 @@ async def _fence_once(client: Client, key: PodKey, binding_version: str, outlive
             log.warning("pod %s can't be fenced yet: %s", key, refused)
             raise Unanswered(f"pod {key} can't be fenced: {refused}") from refused
         return found
+
+
+async def _look_again(client: Client, key: PodKey) -> Standing:
+    """Where the pod stands. An API server that has just started forbids us even that for a moment: Unanswered."""
+    try:
+        return await look(client, key)
+    except Refused as refused:
+        raise Unanswered(f"pod {key} can't be read: {refused}") from refused

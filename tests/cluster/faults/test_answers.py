@@ -117,11 +117,19 @@ async def test_a_condition_that_arrives_late_says_nothing_about_a_bound_pod(stag
     assert conditions["PodScheduled"] == "True"
 
 
-async def test_an_api_server_that_answers_nothing_for_a_while_is_waited_for(stage: FaultStage) -> None:
+@pytest.mark.parametrize("status", [0, 403, 429, 500], ids=["silence", "403", "429", "500"])
+async def test_an_api_server_that_is_of_no_use_for_a_while_is_waited_for(stage: FaultStage, status: int) -> None:
+    """One that has just started forbids everything until it has read its roles."""
     (node,) = await stage.nodes("t4:1")
-    stage.proxy.unreachable = True
-    stage.proxy.cut_watches()
+    binding = stage.at_binding(Kind.HOLD, "p")
     await stage.create("p", MOST, nodeSelector=on(node))
+    await binding.hit.wait()
+    kind = Kind.STATUS if status else Kind.DROP
+    stage.proxy.fault(kind, "*", "^/api", status=status, times=None)
+    stage.proxy.cut_watches()
+    binding.drop()
+    await stage.create("q", container(gpu=1, mem=500), nodeSelector=on(node))
     await stage.not_leading()
-    stage.proxy.unreachable = False
+    stage.proxy.clear()
     await stage.running("p")
+    await stage.running("q")

@@ -445,6 +445,16 @@ async def test_a_pod_that_nobody_may_write_counts_as_fenced_when_no_request_can_
     assert denied.hits > 1
 
 
+async def test_a_fence_that_is_forbidden_for_a_moment_with_all_else_is_tried_again(
+    proxied: Client, proxy: FaultProxy, world: World
+) -> None:
+    pod = await world.pod()
+    denied = proxy.fault(Kind.STATUS, "*", f"/pods/{pod.name}", status=403, times=4)
+    assert isinstance(await asyncio.wait_for(fence(proxied, pod), 10), PodUnbound)
+    assert denied.hits == 4
+    assert EPOCH in (await world.read(pod))["metadata"]["annotations"]
+
+
 async def test_a_pod_without_room_for_an_epoch_needs_no_fence(client: Client, world: World) -> None:
     pod = await world.pod(annotations={"filler": "x" * 262_130})
     assert isinstance(await asyncio.wait_for(fence(client, pod), 10), PodUnbound)
