@@ -14,7 +14,7 @@ from .stage import CORES, GPU, MEM, QuotaStage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
-#: Ten thousand take an hour on two cores; ``QUOTA_STEPS`` asks for them.
+#: Ten thousand take about ten minutes on two cores; ``QUOTA_STEPS`` asks for them.
 STEPS = int(os.environ.get("QUOTA_STEPS", "300"))
 HARD = {GPU: 40, MEM: 30_000, CORES: 400}
 ALLOCATED = "hami.io/vgpu-devices-allocated"
