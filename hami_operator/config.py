@@ -176,8 +176,8 @@ class Settings(BaseSettings):
     """All settings of the operator and the webhook.
 
     ``adopt``: set it while taking over from HAMi's own scheduler. ``device_config_file`` is HAMi's
-    ``device-config.yaml``, as its chart mounts it; it then takes the place of ``devices``, is followed while we run, and
-    a family without a section in it is not in force.
+    ``device-config.yaml``, as its chart mounts it; it then takes the place of ``devices``, is followed while we run,
+    and a family without a section in it is not in force.
     """
 
     model_config = SettingsConfigDict(
