@@ -38,13 +38,17 @@ EXPECTATION = "Expectation"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object that is used: its place, kind, namespace (empty for a cluster's own kinds), name and content."""
+    """An object that is used: its place, kind, namespace (empty for a cluster's own kinds), name and content.
+
+    ``asked_for``: a pod that a workload asks for and that is not there yet, so that one with a node is not bound.
+    """
 
     place: Place
     kind: str
     namespace: str
     name: str
     content: Json
+    asked_for: bool = False
 
     def __str__(self) -> str:
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name

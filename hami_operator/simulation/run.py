@@ -118,6 +118,9 @@ class Simulation:
             self._warnings += (f"{candidate.entry}: {warning}" for warning in verdict.warnings)
         if pod.scheduler_name != self._settings.scheduler_name:
             return pod_row(pod, "ignored", _not_ours(pod, asked=verdict is not None)) | admission
+        if pod.node_name:
+            message = f"the pod has its node already: spec.nodeName is {pod.node_name!r}"
+            return pod_row(pod, "ignored", message) | admission
         if pod.deleting:
             return pod_row(pod, "ignored", "the pod is being deleted") | admission
         if pod.constraints.gates:

@@ -138,7 +138,7 @@ def _add(scenario: Scenario, entry: Entry) -> None:
 
 def _add_pod(scenario: Scenario, entry: Entry) -> None:
     pod = read_pod(entry.content)
-    if pod.node_name or pod.terminal:
+    if (pod.node_name and not entry.asked_for) or pod.terminal:
         scenario.pods.append(WorldPod(entry, pod))
         return
     given = fields.mapping(entry.content, "metadata").get("creationTimestamp") is not None

@@ -132,4 +132,4 @@ def _pod(entry: Entry, number: int) -> Entry:
         ]
         pod_spec["volumes"] = [*fields.items(pod_spec, "volumes", "spec.template.spec."), *volumes]
     content = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec}
-    return replace(entry, kind="Pod", name=name, content=content)
+    return replace(entry, kind="Pod", name=name, content=content, asked_for=True)
