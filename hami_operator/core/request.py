@@ -24,8 +24,10 @@ _DIGITS = 15
 _MIB = 1 << 20
 
 
-def amount(container: Container, resource: str, lowest: int, highest: int) -> int | None:
+def amount(container: Container, resource: str, lowest: int, highest: int, unit_mib: int = 1) -> int | None:
     """A plain integer amount, from limits, else from requests; None when the container does not name the resource.
+
+    ``unit_mib`` is what one of it stands for where the resource is memory: it is told to those who write bytes.
 
     Raises:
         InvalidRequest: it is no integer, outside ``lowest`` .. ``highest``, or written with a binary suffix.
@@ -41,7 +43,7 @@ def amount(container: Container, resource: str, lowest: int, highest: int) -> in
     except ValueError:
         raise InvalidRequest(f"container {container.name!r}: {resource} is {text!r}, allowed is {allowed}") from None
     if quantity.binary:
-        raise InvalidRequest(_suffix_text(container, resource, text, quantity))
+        raise InvalidRequest(_suffix_text(container, resource, quantity, unit_mib))
     if quantity.whole is None or not lowest <= quantity.whole <= highest:
         raise InvalidRequest(f"container {container.name!r}: {resource} is {text}, allowed is {allowed}")
     return quantity.whole
@@ -83,10 +85,14 @@ def memory_amount(
     return mib
 
 
-def _suffix_text(container: Container, resource: str, text: str, quantity: Quantity) -> str:
-    mib = -int(-quantity.value // _MIB)
-    advice = f"; if memory was meant, write {mib} (MiB)" if "mem" in resource.lower() else ""
-    return f"container {container.name!r}: {resource} is {text}, allowed is an integer without a binary suffix{advice}"
+def _suffix_text(container: Container, resource: str, quantity: Quantity, unit_mib: int) -> str:
+    written = container.limits.get(resource, container.requests.get(resource))
+    text = f"container {container.name!r}: {resource} is {written}, allowed is an integer without a binary suffix"
+    if "mem" not in resource.lower() or "percent" in resource.lower():
+        return text
+    units = -int(-quantity.value // (_MIB * unit_mib))
+    unit, counts = ("MiB", "MiB") if unit_mib == 1 else (f"x {unit_mib} MiB", f"units of {unit_mib} MiB")
+    return f"{text}; if memory was meant, write {units} ({unit}): {resource} counts {counts}"
 
 
 def read_request(profile: Profile, container: Container) -> DeviceRequest | None:
@@ -96,12 +102,13 @@ def read_request(profile: Profile, container: Container) -> DeviceRequest | None
     """
     names = profile.names
     count = amount(container, names.count, 0, protocol.INT32_MAX)
-    memory = amount(container, names.memory, 0, protocol.INT32_MAX // profile.memory_unit_mib)
+    unit_mib = profile.memory_unit_mib
+    memory = amount(container, names.memory, 0, protocol.INT32_MAX // unit_mib, unit_mib)
     percent = amount(container, names.memory_percent, 1, 100)
     cores = amount(container, names.cores, 0, profile.core_max)
     if not count:
         return None
-    memory_mib = memory * profile.memory_unit_mib if memory else None
+    memory_mib = memory * unit_mib if memory else None
     if memory_mib is None and percent is None:
         memory_mib = profile.memory_default_mib
     return DeviceRequest(count, memory_mib, percent, profile.core_default if cores is None else cores)

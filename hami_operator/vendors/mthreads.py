@@ -94,7 +94,7 @@ def _admit(profile: Profile, container: Container, annotations: Mapping[str, str
     if count > 1:
         return _whole_cards(profile, container, count, annotations)
     cores = amount(container, names.cores, 0, CARD_CORES)
-    units = amount(container, names.memory, 0, protocol.INT32_MAX)
+    units = amount(container, names.memory, 0, protocol.INT32_MAX, UNIT_MIB)
     if units is None:
         return Admission(
             claimed=True, resources={names.memory: CARD_UNITS, names.cores: CARD_CORES if cores is None else cores}

@@ -100,7 +100,7 @@ def _request(profile: Profile, container: Container) -> DeviceRequest | None:
     """A count, or memory that stands for one card; a percentage wins over memory, unlike with HAMi's names."""
     names = profile.names
     count = amount(container, names.count, 0, protocol.INT32_MAX)
-    memory = amount(container, names.memory, 0, protocol.INT32_MAX)
+    memory = amount(container, names.memory, 0, protocol.INT32_MAX, profile.memory_unit_mib)
     percent = amount(container, names.memory_percent, 1, 100)
     cores = amount(container, names.cores, 0, profile.core_max)
     if count is None and (memory or percent):

@@ -60,6 +60,7 @@ def test_an_empty_resource_name_is_nobodys() -> None:
     [
         ({"gpu": 1, "mem": "3Gi"}, "an integer without a binary suffix; if memory was meant, write 3072"),
         ({"gpu": 1, "mem": "1500Ki"}, "write 2 (MiB)"),
+        ({"gpu": 1, "mem": "3Gi"}, "write 3072 (MiB): nvidia.com/gpumem counts MiB"),
         ({"gpu": "1Ki"}, "nvidia.com/gpu is 1Ki, allowed is an integer without a binary suffix"),
         ({"gpu": 1, "mem": 2**31}, "nvidia.com/gpumem is 2147483648, allowed is an integer from 0 to 2147483647"),
         ({"gpu": 1, "mem": "4G"}, "nvidia.com/gpumem is 4G, allowed is an integer from 0"),

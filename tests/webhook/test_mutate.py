@@ -315,6 +315,7 @@ BAD_AMOUNTS = [
     ({"gpu": 1, "mem": "9" * 40}, ("nvidia.com/gpumem", "999", "2147483647")),
     ({"gpu": 1, "mem": "1e999"}, ("nvidia.com/gpumem", "1e999", "2147483647")),
     ({"gpu": 1, "pct": 0}, ("nvidia.com/gpumem-percentage", "0", "from 1 to 100")),
+    ({"gpu": 1, "pct": "1Ki"}, ("nvidia.com/gpumem-percentage is 1Ki, allowed is an integer without a binary suffix",)),
     ({"gpu": 1, "pct": 101}, ("nvidia.com/gpumem-percentage", "101", "from 1 to 100")),
     ({"gpu": 1, "pct": 150}, ("nvidia.com/gpumem-percentage", "150", "from 1 to 100")),
     ({"gpu": 1, "cores": 120}, ("nvidia.com/gpucores", "120", "from 0 to 100")),
