@@ -113,7 +113,7 @@ def test_every_family_and_every_folder_of_examples_has_its_place() -> None:
     for profile in EVERY.profiles():
         found = [folder for folder, (_, patterns) in CHAPTERS.items() if matches(profile, patterns)]
         assert len(found) == 1, (profile.key, found)
-    aside = {"quota"}
+    aside = {"charts", "quota"}
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} - aside == set(CHAPTERS)
 
 
