@@ -9,6 +9,7 @@ import pytest
 
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Node, Pod
+from hami_operator.core.quota import OWN_KIND, read_quota
 from hami_operator.core.schedule import Cluster, Placement, schedule
 from tests.builders import NOW, NVIDIA, asking, bound, cards, cluster, device, node
 
@@ -142,3 +143,18 @@ def test_an_unknown_word_is_refused_at_admission_and_past_it_the_setting_counts(
 def test_a_pod_that_does_not_ask_for_it_gets_the_plain_order() -> None:
     world = cluster([linked("n", islands)], full("n", 2, 3))
     assert chosen(asking(gpu=2, mem=1000), world) == {"n-7", "n-6"}
+
+
+def test_a_quota_for_exactly_two_cards_leaves_the_choice_by_links_as_it_is() -> None:
+    """T19: HAMi adds up all candidates under a quota, so it stops at the first two that it meets, 1 and 5."""
+    world = cluster([linked("n", islands)], full("n", 2, 3, 6, 7))
+    obj = {"metadata": {"name": "team", "namespace": "default"}, "spec": {"hard": {"limits.nvidia.com/gpumem": "4000"}}}
+    world.quotas.put(read_quota(obj, OWN_KIND, world.quotas.keys))
+    asked = asking(gpu=2, mem=2000, annotations=TOPOLOGY_AWARE)
+    assert chosen(asked, world) in ({"n-0", "n-1"}, {"n-4", "n-5"})
+
+
+def test_with_numa_binding_a_group_that_suffices_is_found_wherever_it_is() -> None:
+    """T20: NUMA 1 has four free cards, NUMA 0 one; HAMi forgets the first group when it meets the second."""
+    world = cluster([linked("n", islands)], full("n", 1, 2, 3))
+    assert chosen(ask(2, **{"nvidia.com/numa-bind": "true"}), world) <= {f"n-{i}" for i in range(4, 8)}
