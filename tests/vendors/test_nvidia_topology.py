@@ -148,7 +148,10 @@ def test_a_pod_that_does_not_ask_for_it_gets_the_plain_order() -> None:
 def test_a_quota_for_exactly_two_cards_leaves_the_choice_by_links_as_it_is() -> None:
     """T19: HAMi adds up all candidates under a quota, so it stops at the first two that it meets, 1 and 5."""
     world = cluster([linked("n", islands)], full("n", 2, 3, 6, 7))
-    obj = {"metadata": {"name": "team", "namespace": "default"}, "spec": {"hard": {"limits.nvidia.com/gpumem": "4000"}}}
+    obj = {
+        "metadata": {"name": "team", "namespace": "default"},
+        "spec": {"hard": {"limits.nvidia.com/gpumem": str(4 * 24576 + 4000)}},
+    }
     world.quotas.put(read_quota(obj, OWN_KIND, world.quotas.keys))
     asked = asking(gpu=2, mem=2000, annotations=TOPOLOGY_AWARE)
     assert chosen(asked, world) in ({"n-0", "n-1"}, {"n-4", "n-5"})
