@@ -34,10 +34,11 @@ def _over(families: Sequence[Family]) -> Callable[[Callable[..., None]], Callabl
 
 
 every_family = _over(under_test())
-every_family_of_single_cards = _over([family for family in under_test() if family.together is None])
 
 #: What is free of a card in parts is no matter of its amounts: the parts have brute force of their own.
-every_family_of_cards_as_they_are = _over([family for family in under_test() if not isinstance(family, InParts)])
+_AS_THEY_ARE = [family for family in under_test() if not isinstance(family, InParts)]
+every_family_of_cards_as_they_are = _over(_AS_THEY_ARE)
+every_family_of_single_cards = _over([family for family in _AS_THEY_ARE if family.together is None])
 
 INIT, SIDECAR, APP = "init", "sidecar", "app"
 

@@ -290,3 +290,24 @@ def test_where_there_are_parts_alone_topology_takes_them_as_they_come_unless_lin
     assert bind(there, NVIDIA, asking("p", gpu=2, mem=8000, annotations=topology))[ALLOCATED].count("[1-") == 2
     insisting = {**topology, "hami.io/gpu-topology": "require"}
     assert refusal(there, asking("q", gpu=2, mem=8000, annotations=insisting)) == "2/2 TopologyNotFit"
+
+
+@pytest.mark.parametrize(("policy", "taken"), [("binpack", "GPU-y"), ("spread", "GPU-x")])
+@pytest.mark.parametrize(
+    "there", [lambda: node("n1", [card(), card("GPU-y", index=1)]), lambda: placing("GPU-x", "GPU-y")]
+)
+def test_binpack_goes_on_with_a_card_that_is_cut_and_spread_cuts_another(there: Any, policy: str, taken: str) -> None:
+    world = cluster([there()])
+    policies = {"hami.io/gpu-scheduler-policy": policy}
+    first = bind(world, NVIDIA, asking("a", gpu=1, mem=4000, annotations=policies))
+    assert first[ALLOCATED].startswith("GPU-y")
+    second = bind(world, NVIDIA, asking("b", gpu=1, mem=4000, annotations=policies))
+    assert second[ALLOCATED].startswith(taken)
+
+
+def test_binpack_passes_over_a_card_whose_free_places_are_too_small() -> None:
+    world = cluster([placing("GPU-x", "GPU-y")])
+    packed = {"hami.io/gpu-scheduler-policy": "binpack"}
+    bind(world, NVIDIA, asking("a", gpu=1, mem=4000, annotations=packed))
+    whole = bind(world, NVIDIA, asking("b", gpu=1, mem=30000, annotations=packed))
+    assert whole[ALLOCATED] == "GPU-x,NVIDIA,40448,100:;"
