@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -43,7 +44,16 @@ def _run(settings: Settings, kubeconfig: str | None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.run(settings, kubeconfig))
     except* (KubeError, OSError) as group:
-        for error in group.exceptions:
+        for error in _errors(group):
             click.echo(f"Error: {error}", err=True)
         status = 1
     return status
+
+
+def _errors(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """What went wrong, out of the groups that the tasks were in."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _errors(error)
+        else:
+            yield error
