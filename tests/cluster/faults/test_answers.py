@@ -117,7 +117,7 @@ async def test_a_condition_that_arrives_late_says_nothing_about_a_bound_pod(stag
     assert conditions["PodScheduled"] == "True"
 
 
-@pytest.mark.parametrize("status", [0, 403, 429, 500], ids=["silence", "403", "429", "500"])
+@pytest.mark.parametrize("status", [0, 403, 500], ids=["silence", "403", "500"])
 async def test_an_api_server_that_is_of_no_use_for_a_while_is_waited_for(stage: FaultStage, status: int) -> None:
     """One that has just started forbids everything until it has read its roles."""
     (node,) = await stage.nodes("t4:1")
