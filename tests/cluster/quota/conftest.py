@@ -14,9 +14,10 @@ from .stage import QuotaStage, quota_stage
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def installed() -> AsyncIterator[Installation]:
+async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    settings = Settings(name="tests-quota", parent=tmp_path_factory.mktemp("sandboxes"))
     nodes = NodeSpec("t4", cards=8, count=4, kind=Kind.SIMULATED)
-    async with await Sandbox.start([nodes], Settings(name="tests-quota")) as sandbox:
+    async with await Sandbox.start([nodes], settings) as sandbox:
         yield await Installation.install(sandbox)
         verdict = sandbox.verdict()
         assert verdict.ok, str(verdict)

@@ -24,9 +24,10 @@ CRDS = Path(__file__).parents[3] / "crds"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def bare() -> AsyncIterator[Sandbox]:
+async def bare(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
     """A control plane in which nothing of ours is installed."""
-    async with await Sandbox.start((), SandboxSettings(name="tests-no-crd")) as sandbox:
+    settings = SandboxSettings(name="tests-no-crd", parent=tmp_path_factory.mktemp("sandboxes"))
+    async with await Sandbox.start((), settings) as sandbox:
         yield sandbox
 
 

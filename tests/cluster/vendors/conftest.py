@@ -15,8 +15,9 @@ from .stage import NODES, Stage
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stage() -> AsyncIterator[Stage]:
-    async with await Sandbox.start(NODES, Settings(name="tests-vendors")) as sandbox:
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    settings = Settings(name="tests-vendors", parent=tmp_path_factory.mktemp("sandboxes"))
+    async with await Sandbox.start(NODES, settings) as sandbox:
         config = families.settings(manifests() / "base" / "config.yaml", [spec.type for spec in NODES], sandbox.folder)
         installation = await Installation.install(sandbox, config)
         async with sandbox.api() as api:

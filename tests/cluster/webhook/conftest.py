@@ -30,6 +30,7 @@ from tests.webhook.pods import pod
 from webhook import configuration, install
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
+CONFIG = MANIFESTS / "base" / "config.yaml"
 NAMESPACE = "hami-system"
 TEAM = "team-a"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
@@ -41,6 +42,7 @@ Json = dict[str, Any]
 async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
     settings = Settings(name="tests-webhook", parent=tmp_path_factory.mktemp("sandboxes"))
     async with await Sandbox.start([], settings) as sandbox:
+        await sandbox.kubectl("apply", "-f", str(MANIFESTS.parent / "crds"))
         await sandbox.kubectl("apply", "-k", str(MANIFESTS / "overlays/direct"))
         await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
         async with sandbox.api() as api:
@@ -86,7 +88,7 @@ async def reset(api: Api) -> None:
 
 
 def rendered() -> Json:
-    return configuration.render(config.load().devices.profiles(), NAMESPACE)
+    return configuration.render(config.load(CONFIG).devices.profiles(), NAMESPACE)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -165,7 +167,7 @@ def settings(port: int, folder: Path | None = None, **changes: Any) -> install.S
 async def called(api: Api, certs: Client, folder: Path) -> AsyncIterator[Webhook]:
     """A webhook that the API server calls."""
     await reset(api)
-    async with serving(folder) as running:
+    async with serving(folder, f"--config={CONFIG}") as running:
         await install.install(certs, settings(running.port, folder))
         await running.ready()
         await until_called(api, pod(), "hami-scheduler")
