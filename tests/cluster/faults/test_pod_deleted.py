@@ -64,11 +64,11 @@ async def test_deleted_before_its_binding_arrives(stage: FaultStage) -> None:
 
 async def test_deleted_after_its_binding_and_before_the_answer(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
-    await node.slow(1.0)
     binding = stage.at_binding(Kind.HOLD_ANSWER, "p")
     await stage.create("p", MOST, nodeSelector=on(node))
     await binding.landed.wait()
     assert binding.landed_status == 201
+    await stage.running("p")
     await stage.remove("p")
     await stage.unreserved()
     binding.release()
