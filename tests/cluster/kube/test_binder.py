@@ -475,15 +475,15 @@ async def test_a_patch_before_the_binding_without_an_answer_is_fenced_too(
 async def test_a_leader_that_lost_the_lease_writes_nothing_more(client: Client, world: World) -> None:
     node, pod = await world.node(), await world.pod()
     order = await order_for(world, pod, node)
-    writes = 0
+    asked = 0
 
-    def may_write() -> bool:
-        nonlocal writes
-        writes += 1
-        return writes <= 1
+    def lost_once_locked(_: Order) -> None:
+        nonlocal asked
+        asked += 1
 
+    guarded = client.guarded(lambda: asked < 2)
     with pytest.raises(NotLeading):
-        await binder_of(client.guarded(may_write)).bind(order)
+        await Binder(guarded, NodeLocks(guarded), (1, 37), lost_once_locked, 0.0).bind(order)
     assert await node_name(world, pod) is None
     assert await world.lock(node) is not None
 
