@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hami_operator import device_sections as sections
-from hami_operator.core.schedule import Policies
+from hami_operator.core.cluster import Policies
 from hami_operator.core.vendor import Profile
 from hami_operator.mig_sections import HAMI_GEOMETRIES, MigAllowed, MigGeometry, VolcanoSection
 from hami_operator.vendors import profiles

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.explain import NodeAnswer, node_answer
 from hami_operator.core.model import Pod
 from hami_operator.core.reasons import refusals_text
-from hami_operator.core.schedule import Cluster, Placement, Unschedulable
+from hami_operator.core.schedule import Placement, Unschedulable
 from hami_operator.kube.eventlog import shorten
 
 #: The level of what is said per card, below DEBUG.

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 
 from hami_operator.config import Settings
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod, Resources
@@ -13,7 +14,6 @@ from hami_operator.core.node_fit import Surroundings
 from hami_operator.core.objects import read_node, read_pod
 from hami_operator.core.quantity import milli, plain
 from hami_operator.core.quota import CORE_KIND, OWN_KIND, read_quota
-from hami_operator.core.schedule import Cluster
 from hami_operator.kube import paths
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hami_operator.core.binding import binding_annotations, binding_labels
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.model import Pod
-from hami_operator.core.schedule import Placement, binding_annotations, binding_labels
+from hami_operator.core.schedule import Placement
 from hami_operator.kube.binder import Order, Rejected, Why
 from hami_operator.world import World
 

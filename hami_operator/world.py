@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Node, Pod, PodKey, SelectorTerm
 from hami_operator.core.quotareport import Waiting
-from hami_operator.core.schedule import Blocked, Cluster
+from hami_operator.core.schedule import Blocked
 from hami_operator.diary import Diary
 from hami_operator.queue import Queue
 

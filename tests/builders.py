@@ -8,13 +8,13 @@ from typing import Any
 from hami_operator.config import DevicesSection, NvidiaSection
 from hami_operator.core import protocol
 from hami_operator.core.allocate import Demand, Offer, allocate, read_demand
+from hami_operator.core.cluster import Cluster, Policies
 from hami_operator.core.inventory import Inventory, NodeDevices
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Allocation, Device, Node, Pod
 from hami_operator.core.node_fit import Surroundings
 from hami_operator.core.objects import read_node, read_pod
 from hami_operator.core.reasons import Refusal
-from hami_operator.core.schedule import Cluster, Policies
 from hami_operator.core.vendor import Amounts, Profile
 
 NOW = 1_760_000_000.0

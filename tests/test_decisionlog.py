@@ -7,8 +7,9 @@ import logging
 import pytest
 
 from hami_operator import decisionlog
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Pod
-from hami_operator.core.schedule import Cluster, schedule
+from hami_operator.core.schedule import schedule
 from tests.builders import NOW, asking, cluster, device, node
 
 

@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hami_operator.core.inventory import Inventory
-from hami_operator.core.ledger import Ledger, NodeUsage
+from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Device
 from hami_operator.core.objects import read_node, read_pod
+from hami_operator.core.record import NodeUsage
 from hami_operator.core.vendor import NOTHING, Amounts, Profile
 
 MEMORY_CELLS, CORE_CELLS = 20, 10

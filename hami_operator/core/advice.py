@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from .cluster import Cluster
 from .errors import InvalidRequest
 from .kept import Kept
-from .ledger import PodRecord
 from .model import Allocation, Container, Pod, Toleration
 from .quantity import parse_quantity
 from .reasons import Reason
-from .schedule import Cluster, Placement, ask, schedule
+from .record import PodRecord
+from .schedule import Placement, ask, schedule
 from .vendor import Profile
 
 #: Nodes whose cards are tried with less memory, and pods that are thought away, at most: answers must come at once.

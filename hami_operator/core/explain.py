@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .cluster import Cluster
 from .kept import Blanket, Kept
 from .model import Device, Pod
 from .reasons import Reason, Refusal
-from .schedule import Blocked, Cluster, Placement, Unschedulable, ask, schedule
+from .schedule import Blocked, Placement, Unschedulable, ask, schedule
 from .vendor import CardState, Charge, FitContext
 
 

@@ -10,108 +10,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from types import MappingProxyType
 
 from .decode import decode_pod
 from .journal import Journal
-from .model import PLAIN, Allocation, AntiAffinity, Pod, PodKey, Resources, Traits
+from .model import Allocation, Pod
+from .record import NodeUsage, PodRecord
 from .space import Space
-from .usage import Holdings, Tenancies, holdings, tenancies
-from .vendor import NOTHING, Amounts, Profile, Tenant, added
-
-Value = TypeVar("Value", int, Amounts)
+from .usage import Holdings, holdings, tenancies
+from .vendor import Profile
 
 #: How long a uid that went is remembered, in seconds: no event is older than a watch that has to be started anew.
 TOMBSTONE_SECONDS = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class PodRecord:
-    """What one pod holds. ``assumed``: reserved by us and not seen back yet.
-
-    ``asked``: which of the names it uses of a family that allows only one (``Profile.one_name``).
-    """
-
-    key: PodKey
-    node: str
-    version: int = 0
-    allocation: Allocation = Allocation()
-    held: Holdings = field(default_factory=dict, hash=False)
-    tenants: Tenancies = field(default_factory=dict, hash=False)
-    resources: Resources = Resources()
-    host_ports: frozenset[tuple[str, str, int]] = frozenset()
-    anti_affinity: tuple[AntiAffinity, ...] = ()
-    problems: Mapping[str, str] = field(default_factory=dict, hash=False)
-    terminal: bool = False
-    assumed: bool = False
-    traits: Traits = PLAIN
-    asked: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class NodeUsage:
-    """Running totals of one node. ``tenants``: family -> card -> pod uid -> shares, of families that ask for them."""
-
-    pods: dict[str, PodRecord] = field(default_factory=dict)
-    cards: dict[str, dict[str, Amounts]] = field(default_factory=dict)
-    tenants: dict[str, dict[str, dict[str, tuple[Tenant, ...]]]] = field(default_factory=dict)
-    cpu_milli: int = 0
-    memory_bytes: int = 0
-    ephemeral_bytes: int = 0
-    extended: dict[str, int] = field(default_factory=dict)
-    troubled: dict[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def quarantined(self) -> dict[str, str]:
-        """Families in which some pod's share is unknown: family -> problem."""
-        return {family: problem for problems in self.troubled.values() for family, problem in problems.items()}
-
-    def add(self, record: PodRecord, sign: int) -> None:
-        """Count a record in (1) or out (-1)."""
-        uid = record.key.uid
-        if sign > 0:
-            self.pods[uid] = record
-        else:
-            del self.pods[uid]
-        if sign > 0 and record.problems:
-            self.troubled[uid] = record.problems
-        else:
-            self.troubled.pop(uid, None)
-        resources = record.resources
-        self.cpu_milli += sign * resources.cpu_milli
-        self.memory_bytes += sign * resources.memory_bytes
-        self.ephemeral_bytes += sign * resources.ephemeral_bytes
-        for name, amount in resources.extended.items():
-            _count(self.extended, name, self.extended.get(name, 0) + sign * amount)
-        for family, cards in record.held.items():
-            totals = self.cards.setdefault(family, {})
-            for card, amounts in cards.items():
-                signed = Amounts(sign * amounts[0], sign * amounts[1], sign * amounts[2])
-                _count(totals, card, added(totals.get(card, NOTHING), signed))
-            if not totals:
-                del self.cards[family]
-        for family, shares in record.tenants.items():
-            self._house(family, uid, shares, sign)
-
-    def _house(self, family: str, uid: str, shares: Mapping[str, tuple[Tenant, ...]], sign: int) -> None:
-        """Move a pod's shares in (1) or out (-1)."""
-        cards = self.tenants.setdefault(family, {})
-        for card, tenants in shares.items():
-            by_pod = cards.setdefault(card, {})
-            if sign > 0:
-                by_pod[uid] = tenants
-            else:
-                del by_pod[uid]
-            if not by_pod:
-                del cards[card]
-        if not cards:
-            del self.tenants[family]
-
-
-def _count(totals: dict[str, Value], key: str, value: Value) -> None:
-    if value in (0, NOTHING):
-        totals.pop(key, None)
-    else:
-        totals[key] = value
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +72,11 @@ class Ledger:
             return STALE
         if not pod.node_name and known is not None and known.node:
             return STALE  # older than what a 201 or another event told; a bound pod stays bound
-        return self._put(self._record(pod, version, known))
+        return self._put(self._record(pod, known))
 
-    def _record(self, pod: Pod, version: int, known: PodRecord | None) -> PodRecord:
+    def _record(self, pod: Pod, known: PodRecord | None) -> PodRecord:
         if pod.terminal or not pod.node_name:
-            return PodRecord(pod.key, "", version, terminal=pod.terminal)
+            return PodRecord(pod.key, "", _version(pod.resource_version), terminal=pod.terminal)
         decoded = decode_pod(pod, self._profiles)
         families, problems = dict(decoded.allocation.families), dict(decoded.problems)
         if known is not None and known.node == pod.node_name:
@@ -174,12 +84,17 @@ class Ledger:
                 if family in known.allocation.families:  # the last good value is kept
                     families[family] = known.allocation.families[family]
                     del problems[family]
-        allocation = Allocation(families)
+        return self._holding(pod, pod.node_name, Allocation(families), problems)
+
+    def _holding(
+        self, pod: Pod, node: str, allocation: Allocation, problems: Mapping[str, str] = MappingProxyType({})
+    ) -> PodRecord:
+        """What a pod holds on its node, or (``assumed``) will hold on the one that we chose for it."""
         kinds = [container.kind for container in pod.containers]
         return PodRecord(
             key=pod.key,
-            node=pod.node_name,
-            version=version,
+            node=node,
+            version=_version(pod.resource_version),
             allocation=allocation,
             held=holdings(allocation, kinds, init_done=pod.init_done, masks=self._masks),
             tenants=tenancies(pod, allocation, self._with_tenants),
@@ -187,6 +102,7 @@ class Ledger:
             host_ports=pod.constraints.host_ports,
             anti_affinity=pod.constraints.anti_affinity,
             problems=problems,
+            assumed=not pod.node_name,
             traits=pod.traits,
             asked=self.asked(pod),
         )
@@ -204,22 +120,7 @@ class Ledger:
 
     def assume(self, pod: Pod, node: str, allocation: Allocation) -> None:
         """Reserve a decision. There is no wait between deciding and this call: that is the lock."""
-        self._put(
-            PodRecord(
-                key=pod.key,
-                node=node,
-                version=_version(pod.resource_version),
-                allocation=allocation,
-                held=self.held_by(pod, allocation),
-                tenants=tenancies(pod, allocation, self._with_tenants, init_done=False),
-                resources=pod.resources,
-                host_ports=pod.constraints.host_ports,
-                anti_affinity=pod.constraints.anti_affinity,
-                assumed=True,
-                traits=pod.traits,
-                asked=self.asked(pod),
-            )
-        )
+        self._put(self._holding(pod, node, allocation))
 
     def confirm(self, uid: str) -> None:
         """The API server said that it is bound where we reserved: the record stays until news replaces it."""
@@ -271,10 +172,6 @@ class Ledger:
         """Whether some running pod keeps others away by their labels."""
         return self._keeping_away > 0
 
-    def known_uids(self) -> set[str]:
-        """Uids of all pods that we believe exist."""
-        return set(self._records)
-
     def audit(self) -> list[str]:
         """Recount every node from its records; returns a line per difference (none when all is right)."""
         fresh: dict[str, NodeUsage] = {}
@@ -301,7 +198,7 @@ class Ledger:
             for family, problem in record.problems.items()
             if before is None or before.problems.get(family) != problem
         }
-        if before is not None and _weighs_the_same(before, record):
+        if before is not None and before.weighs_like(record):
             if record.node:
                 self._nodes[record.node].pods[uid] = record
                 self._spaces[record.key.namespace].refresh(record)
@@ -355,20 +252,6 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 def _version(text: str) -> int:
     return int(text) if text.isdecimal() else 0
-
-
-def _weighs_the_same(a: PodRecord, b: PodRecord) -> bool:
-    return (a.node, a.held, a.tenants, a.resources, a.host_ports, a.anti_affinity, a.problems, a.traits, a.asked) == (
-        b.node,
-        b.held,
-        b.tenants,
-        b.resources,
-        b.host_ports,
-        b.anti_affinity,
-        b.problems,
-        b.traits,
-        b.asked,
-    )
 
 
 def _differences(name: str, kept: NodeUsage, counted: NodeUsage) -> Iterable[str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .ledger import NodeUsage
 from .model import AntiAffinity, LabelSelector, Node, Pod, Requirement, Resources, SelectorTerm, Taint, Toleration
 from .reasons import Reason, Refusal
+from .record import NodeUsage
 
 HOSTNAME = "kubernetes.io/hostname"
 _UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from . import fields
 from .fields import Object
@@ -273,8 +272,3 @@ def _unsupported(spec: Object, affinity: Object) -> Iterable[str]:
         yield "spec.topologySpreadConstraints"
     if fields.items(spec, "resourceClaims", "spec."):
         yield "spec.resourceClaims"
-
-
-def kind_of(obj: Mapping[str, Any]) -> str:
-    """The object's kind, or an empty text."""
-    return fields.text(obj, "kind")

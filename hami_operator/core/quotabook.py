@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .certain import Certain
-from .ledger import Ledger, PodRecord
+from .ledger import Ledger
 from .model import Pod, Traits
 from .quota import CORES, MEMORY, SLOTS, Limit, Quota, QuotaId, QuotaKey, quota_keys
+from .record import PodRecord
 from .room import Allowance, Room, room_of
 from .space import Kind, Space
 from .sums import sum_of

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .ledger import PodRecord
 from .model import Pod, PodKey
 from .quota import Quota, QuotaId
 from .quotabook import allowances
 from .reasons import Reason
+from .record import PodRecord
 from .room import Allowance
 from .schedule import Blocked
 

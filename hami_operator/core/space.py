@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from .fit import Amounts
 from .model import Traits
+from .record import PodRecord
 from .sums import Sums, sum_of
-
-if TYPE_CHECKING:
-    from .ledger import PodRecord
 
 #: What quotas tell pods apart by: traits, and the names of which a pod may ask by one only.
 Kind = tuple[Traits, frozenset[str]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from hami_operator.core import protocol
-from hami_operator.core.ledger import PodRecord
 from hami_operator.core.model import Pod
+from hami_operator.core.record import PodRecord
 from hami_operator.world import World
 
 log = logging.getLogger(__name__)

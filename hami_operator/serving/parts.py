@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hami_operator.allocators.partitions import Layouts, Placements, Slot
-from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.model import Device
+from hami_operator.core.record import NodeUsage
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import NodeDevices
-from hami_operator.core.ledger import NodeUsage
-from hami_operator.core.schedule import Cluster
+from hami_operator.core.record import NodeUsage
 
 Value = TypeVar("Value")
 

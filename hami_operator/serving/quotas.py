@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hami_operator.core.ledger import PodRecord
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.quota import CORES, MEMORY, QuotaKey
 from hami_operator.core.quotabook import allowances
-from hami_operator.core.schedule import Cluster
+from hami_operator.core.record import PodRecord
 
 #: Pods named per limit.
 LARGEST = 5

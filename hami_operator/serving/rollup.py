@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hami_operator.core import protocol
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import NodeDevices
-from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.model import Device
-from hami_operator.core.schedule import Cluster
+from hami_operator.core.record import NodeUsage
 from hami_operator.core.vendor import NOTHING, Amounts
 
 from .links import largest_linked

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.errors import ObjectError
 from hami_operator.core.quota import OWN_KIND, PREFIX, Quota, read_quota, with_hard
 from hami_operator.core.quotabook import allowances
-from hami_operator.core.schedule import Cluster
 
 from .entries import Entry
 from .errors import ScenarioError

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hami_operator.core.binding import binding_annotations
 from hami_operator.core.inventory import Inventory, NodeDevices
 from hami_operator.core.kept import Blanket, Kept, Verdict
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Allocation, Pod
 from hami_operator.core.reasons import Refusal
-from hami_operator.core.schedule import Placement, Unschedulable, binding_annotations
+from hami_operator.core.schedule import Placement, Unschedulable
 from hami_operator.core.vendor import NOTHING, Amounts, Profile
 
 API_VERSION = "hami-operator.io/v1alpha1"

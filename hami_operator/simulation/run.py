@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from hami_operator.config import Settings
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod, Resources
 from hami_operator.core.node_fit import Surroundings
 from hami_operator.core.objects import read_pod
 from hami_operator.core.quantity import milli, plain
-from hami_operator.core.schedule import Cluster, Placement, schedule
+from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.vendor import Profile
 
 from .checker import annotation_sentence, check_cards, check_pods

@@ -33,10 +33,11 @@ _numbers = itertools.count(1)
 
 def pod_object(name: str, scheduler: str) -> dict[str, Any]:
     limits = {"nvidia.com/gpu": "1", "nvidia.com/gpumem": "1000", "nvidia.com/gpucores": "5"}
+    labels, annotations = {"hami.io/webhook": "ignore"}, {protocol.NODE_POLICY: "spread"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"hami.io/webhook": "ignore"}},
+        "metadata": {"name": name, "labels": labels, "annotations": annotations},
         "spec": {
             "schedulerName": scheduler,
             "terminationGracePeriodSeconds": 0,

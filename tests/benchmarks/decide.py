@@ -6,8 +6,9 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Pod
-from hami_operator.core.schedule import Cluster, Placement, schedule
+from hami_operator.core.schedule import Placement, schedule
 
 from .harness import Bench, Row, alternate, seconds_per_call
 from .worlds import cluster, pod, pod_text

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from hami_operator.config import Settings
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod
 from hami_operator.core.objects import read_node, read_pod
 from hami_operator.core.quota import OWN_KIND, read_quota
-from hami_operator.core.schedule import Cluster, Placement, Unschedulable, schedule
+from hami_operator.core.schedule import Placement, Unschedulable, schedule
 from hami_operator.queue import Queue
 
 from .harness import Bench, Row, alternate, seconds_per_call

@@ -13,9 +13,10 @@ import uvloop
 from prometheus_client import CollectorRegistry
 
 from hami_operator.config import MetricsSection
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Pod
 from hami_operator.core.objects import read_pod
-from hami_operator.core.schedule import Cluster, Placement, schedule
+from hami_operator.core.schedule import Placement, schedule
 from hami_operator.queue import Queue
 from hami_operator.serving import health
 from hami_operator.serving.metrics.exposition import exposition

@@ -7,11 +7,11 @@ from typing import Any
 
 from hami_operator.config import Settings
 from hami_operator.core import protocol
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Allocation, Device, Pod, Share
 from hami_operator.core.objects import read_node, read_pod
-from hami_operator.core.schedule import Cluster
 
 CARDS = 8
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hami_operator.core.advice import advise
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Pod
 from hami_operator.core.objects import read_pod
-from hami_operator.core.schedule import Cluster, Placement, schedule
+from hami_operator.core.schedule import Placement, schedule
 from tests.builders import NOW, asking, bound, cluster, container, device, node, pod_object
 
 

@@ -225,7 +225,7 @@ def test_amounts_and_pods_of_a_node_are_counted() -> None:
     usage = known.usage("n1")
     assert (usage.cpu_milli, usage.memory_bytes, len(usage.pods)) == (1500, 3072, 3)
     assert usage.extended == {"nvidia.com/gpu": 3}
-    assert known.known_uids() == {f"default/p{i}" for i in range(3)}
+    assert {record.key.uid for record in known.records()} == {f"default/p{i}" for i in range(3)}
     for record in list(known.records()):
         known.gone(record.key.uid, NOW)
     assert known.audit() == []

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from hami_operator.core.ledger import Ledger, NodeUsage
+from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Node, Pod, Requirement, Resources, SelectorTerm
 from hami_operator.core.node_fit import Claim, Surroundings, node_refusals, pod_refusals
 from hami_operator.core.objects import read_pod
 from hami_operator.core.reasons import refusals_text
+from hami_operator.core.record import NodeUsage
 from tests.builders import NOW, NVIDIA, container, node, pod, pod_object
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

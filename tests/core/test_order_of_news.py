@@ -12,10 +12,11 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from hami_operator.core.binding import binding_annotations
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod
 from hami_operator.core.objects import read_pod
-from hami_operator.core.schedule import Placement, binding_annotations, schedule
+from hami_operator.core.schedule import Placement, schedule
 from tests.builders import NOW, NVIDIA, cluster, container, device, node, pod_object
 
 NODES = ("n1", "n2")
@@ -141,7 +142,7 @@ class News(RuleBasedStateMachine):
     @rule()
     def list(self) -> None:
         """A full list: the latest state of whatever exists; what we know and it lacks is gone."""
-        for uid in self.ledger.known_uids():
+        for uid in [record.key.uid for record in self.ledger.records()]:
             if self.stored[uid].deleted:
                 self.ledger.gone(uid, NOW)
         for stored in self.stored.values():

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from hami_operator.config import Settings
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod
 from hami_operator.core.objects import read_node, read_pod
 from hami_operator.core.quota import OWN_KIND, QuotaId, read_quota
 from hami_operator.core.quotabook import allowances
 from hami_operator.core.reasons import Reason
-from hami_operator.core.schedule import Blocked, Cluster, Placement, Unschedulable, schedule
+from hami_operator.core.schedule import Blocked, Placement, Unschedulable, schedule
 from tests.builders import NOW, bound, cards, cluster, container, device, node, pod_object
 
 GPU, MEM, CORES = "limits.nvidia.com/gpu", "limits.nvidia.com/gpumem", "limits.nvidia.com/gpucores"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Pod
 from hami_operator.core.quota import OWN_KIND, QuotaId, read_quota
 from hami_operator.core.quotareport import Waiting, status_of
-from hami_operator.core.schedule import Cluster, Placement, Unschedulable, schedule
+from hami_operator.core.schedule import Placement, Unschedulable, schedule
 from tests.builders import NOW, asking, bound, cluster, device, node
 
 LATER = NOW + 60

@@ -10,22 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hami_operator.core import protocol
+from hami_operator.core.binding import binding_annotations, binding_labels
+from hami_operator.core.cluster import SHAPES_KEPT, Cluster, Policies
 from hami_operator.core.journal import LONGEST, Journal
 from hami_operator.core.model import Allocation, Node, Pod, Share
 from hami_operator.core.node_fit import Claim, Surroundings
 from hami_operator.core.objects import read_pod
 from hami_operator.core.reasons import Reason
-from hami_operator.core.schedule import (
-    NODES_SHOWN,
-    SHAPES_KEPT,
-    Cluster,
-    Placement,
-    Policies,
-    Unschedulable,
-    binding_annotations,
-    binding_labels,
-    schedule,
-)
+from hami_operator.core.schedule import NODES_SHOWN, Placement, Unschedulable, schedule
 from tests.builders import NOW, NVIDIA, asking, bound, cards, cluster, container, device, node, pod, pod_object
 
 HOSTNAME = "kubernetes.io/hostname"

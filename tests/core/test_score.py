@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from hami_operator.core.cluster import Policies
 from hami_operator.core.model import DeviceRequest
-from hami_operator.core.schedule import Placement, Policies, schedule
+from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.score import card_order, card_score, node_score
 from hami_operator.core.vendor import Amounts, CardPolicy, CardState, FitContext, Selection
 from tests.builders import NOW, NVIDIA, asking, bound, cards, cluster, device, node, pod

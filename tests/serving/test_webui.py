@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from hami_operator.config import Settings
+from hami_operator.core.binding import binding_annotations, binding_labels
 from hami_operator.core.model import Allocation, Share
 from hami_operator.core.objects import read_pod
-from hami_operator.core.schedule import Placement, binding_annotations, binding_labels, schedule
+from hami_operator.core.schedule import Placement, schedule
 from tests.builders import NOW, cluster, container, device, node
 
 from .webui import ALLOCATED, BackendDied, Entry, is_shown, read

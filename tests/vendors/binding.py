@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hami_operator.core.binding import binding_annotations
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Device, Node, Pod, Share
 from hami_operator.core.objects import read_node, read_pod
-from hami_operator.core.schedule import Cluster, Placement, binding_annotations, schedule
+from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.vendor import Outlook, Profile
 from tests.builders import NOW, cluster
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from hami_operator.core.binding import binding_annotations
 from hami_operator.core.errors import InvalidRequest, ProtocolError
 from hami_operator.core.model import Device, Share
 from hami_operator.core.objects import read_node
 from hami_operator.core.request import check_one_name
-from hami_operator.core.schedule import Placement, binding_annotations, schedule
+from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.vendor import Grant
 from tests.builders import NOW, cluster, node, pod
 from tests.golden import rows

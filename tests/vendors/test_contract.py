@@ -12,11 +12,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hami_operator.core import protocol
+from hami_operator.core.binding import binding_annotations
+from hami_operator.core.cluster import Cluster, Policies
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Device, Node, Pod
 from hami_operator.core.objects import read_pod
 from hami_operator.core.reasons import Reason
-from hami_operator.core.schedule import Cluster, Placement, Policies, binding_annotations, schedule
+from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.vendor import NOTHING, Amounts, added
 from tests.builders import NOW, cluster, pod_object
 from tests.vendors.families import Family, InParts, under_test, used_of

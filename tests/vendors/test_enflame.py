@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from hami_operator.core.binding import binding_annotations
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import Device, Share
 from hami_operator.core.objects import read_node
-from hami_operator.core.schedule import Cluster, Placement, binding_annotations, schedule
+from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.vendor import Profile
 from hami_operator.vendors.enflame import slices_of
 from hami_operator.vendors.enflame_drs import Partition, slices_in

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hami_operator.config import DevicesSection
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Node
 from hami_operator.core.objects import read_node
-from hami_operator.core.schedule import Cluster
 from tests.builders import cluster
 from tests.vendors.binding import bind, pod_of, refusal
 from tests.vendors.replay import family

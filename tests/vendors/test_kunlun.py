@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from hami_operator.core.binding import binding_annotations
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import Device, DeviceRequest, Share
 from hami_operator.core.objects import read_node
 from hami_operator.core.protocol import decode_shares, encode_shares
-from hami_operator.core.schedule import Placement, binding_annotations, schedule
+from hami_operator.core.schedule import Placement, schedule
 from tests.builders import NOW, cluster, node, pod
 from tests.golden import rows
 from tests.vendors.replay import check_fit, check_request, family, score

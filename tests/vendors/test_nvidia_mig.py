@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from hami_operator.core import protocol
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Device, Node, Share
 from hami_operator.core.objects import read_node
-from hami_operator.core.schedule import Cluster, Placement, schedule
+from hami_operator.core.schedule import Placement, schedule
 from tests.builders import ALLOCATED, NOW, NVIDIA, REGISTER, asking, bound, cluster, container, device, node, pod
 from tests.golden import rows
 from tests.vendors.binding import bind, refusal

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Node, Pod
 from hami_operator.core.quota import OWN_KIND, read_quota
-from hami_operator.core.schedule import Cluster, Placement, schedule
+from hami_operator.core.schedule import Placement, schedule
 from tests.builders import NOW, NVIDIA, asking, bound, cards, cluster, device, node
 
 SCORES = "hami.io/node-nvidia-score"

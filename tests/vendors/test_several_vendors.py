@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hami_operator.config import DevicesSection
-from hami_operator.core.schedule import Placement, binding_annotations, schedule
+from hami_operator.core.binding import binding_annotations
+from hami_operator.core.schedule import Placement, schedule
 from tests.builders import NOW, cluster, node
 from tests.vendors.binding import pod_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hami_operator.core.ledger import NodeUsage
+from hami_operator.core.record import NodeUsage
 from hami_operator.serving.parts import PartRow, parts_of
 
 from .series import MIB, CardSeries, Gauge, Lines, ShareSeries, Writer, escape, labels_text

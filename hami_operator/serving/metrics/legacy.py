@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hami_operator.core.ledger import NodeUsage
+from hami_operator.core.record import NodeUsage
 from hami_operator.serving.parts import parts_of
 
 from .series import MIB, CardSeries, Gauge, Lines, ShareSeries, Writer, labels_text

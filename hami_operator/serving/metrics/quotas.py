@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hami_operator.core.schedule import Cluster
+from hami_operator.core.cluster import Cluster
 from hami_operator.serving.quotas import QuotaRow, quota_rows
 from hami_operator.serving.sight import Sight
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import NodeDevices
-from hami_operator.core.ledger import NodeUsage, PodRecord
 from hami_operator.core.model import Device
-from hami_operator.core.schedule import Cluster
+from hami_operator.core.record import NodeUsage, PodRecord
 from hami_operator.core.vendor import NOTHING, Amounts, Profile
 
 MIB = 1024 * 1024

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hami_operator.core.inventory import NodeDevices
-from hami_operator.core.ledger import NodeUsage
 from hami_operator.core.model import Device
+from hami_operator.core.record import NodeUsage
 from hami_operator.core.vendor import NOTHING
 from hami_operator.serving.links import link_of
 from hami_operator.serving.metrics.series import in_own_units

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hami_operator.core.explain import NodeAnswer, node_answer
-from hami_operator.core.ledger import PodRecord
 from hami_operator.core.model import Pod, PodKey
+from hami_operator.core.record import PodRecord
 from hami_operator.core.schedule import Placement, schedule
 from hami_operator.diary import Decided
 from hami_operator.serving.metrics.series import in_own_units
