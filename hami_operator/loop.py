@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from hami_operator import decisionlog
 from hami_operator.core.model import Pod
+from hami_operator.core.reasons import Reason
 from hami_operator.core.schedule import Placement, Unschedulable, schedule
 from hami_operator.diary import Decided
 from hami_operator.handlers.allocations import retry_due
@@ -66,8 +67,11 @@ class Loop:
         begin = time.perf_counter()
         decision = schedule(pod, world.cluster, world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
-        message = self._note(pod, decision)
+        reasons = decision.kept.reasons()
+        message = self._note(pod, decision, reasons)
         if isinstance(decision, Unschedulable):
+            for reason, nodes in reasons.items():
+                self._telemetry.refusals.labels(reason).inc(nodes)
             self._refuse(pending, decision)
             return
         # 3. Reserve, before any wait.
@@ -82,13 +86,13 @@ class Loop:
             world.cluster.set_busy(decision.node, locked=True)
         self._spawn(self._carry_out(pod, order))
 
-    def _note(self, pod: Pod, decision: Placement | Unschedulable) -> str:
+    def _note(self, pod: Pod, decision: Placement | Unschedulable, reasons: Mapping[Reason, int]) -> str:
         """Remember and log the decision; returns its sentence."""
         cluster, diary, now = self._world.cluster, self._world.diary, self._world.now()
         message, uid = decision.message, pod.key.uid
         node, fitting = (decision.node, decision.kept.fitting) if isinstance(decision, Placement) else ("", 0)
-        reasons = {reason.value: nodes for reason, nodes in decision.kept.reasons().items()}
-        diary.note(uid, Decided(now, node, message, fitting, len(cluster.inventory), reasons, diary.tries(uid) + 1))
+        refused = {reason.value: nodes for reason, nodes in reasons.items()}
+        diary.note(uid, Decided(now, node, message, fitting, len(cluster.inventory), refused, diary.tries(uid) + 1))
         decisionlog.tell(pod, decision, message, cluster, now)
         return message
 
@@ -105,8 +109,6 @@ class Loop:
     def _refuse(self, pending: Pending, decision: Unschedulable) -> None:
         pod, message = pending.pod, decision.message
         self._telemetry.decisions.labels("unschedulable").inc()
-        for reason, nodes in decision.kept.reasons().items():
-            self._telemetry.refusals.labels(reason).inc(nodes)
         self._world.queue.wait(pod.key.uid, decision.waits)
         self._world.blocked.note(pod, decision.blocked)
         if pending.telling != message and self._voice.refused(pod, message):

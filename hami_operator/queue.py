@@ -14,7 +14,7 @@ import asyncio
 import heapq
 from dataclasses import dataclass
 
-from hami_operator.core.model import Pod
+from hami_operator.core.model import Pod, Rank
 from hami_operator.core.schedule import Waits
 
 REST_FIRST_SECONDS = 1.0
@@ -46,8 +46,8 @@ class Standing:
     until: float | None = None
 
 
-#: Priority descending, then age, then name.
-_Rank = tuple[int, float, str, str]
+#: The pod's place, and its uid.
+_Rank = tuple[Rank, str]
 
 
 class Queue:
@@ -57,6 +57,7 @@ class Queue:
         self.changed = asyncio.Event()
         self._pods: dict[str, Pending] = {}
         self._ready: list[_Rank] = []
+        self._queued: dict[str, Rank] = {}
         self._groups: dict[Waits, list[_Rank]] = {}
         self._waiting: dict[str, Waits] = {}
         self._resting: dict[str, float] = {}
@@ -81,6 +82,7 @@ class Queue:
         self._pods.pop(uid, None)
         self._waiting.pop(uid, None)
         self._resting.pop(uid, None)
+        self._queued.pop(uid, None)
         self._in_flight.discard(uid)
 
     def take(self, now: float) -> Pending | None:
@@ -89,7 +91,10 @@ class Queue:
             del self._resting[uid]
             self._push(uid)
         while self._ready:
-            uid = heapq.heappop(self._ready)[3]
+            rank, uid = heapq.heappop(self._ready)
+            if self._queued.get(uid) != rank:
+                continue
+            del self._queued[uid]
             if uid in self._pods and uid not in self._in_flight and uid not in self._resting:
                 self._in_flight.add(uid)
                 return self._pods[uid]
@@ -192,7 +197,7 @@ class Queue:
     def _wake_first(self, group: Waits) -> None:
         ranks = self._groups.get(group, [])
         while ranks:
-            uid = ranks[0][3]
+            uid = ranks[0][1]
             if self._waiting.get(uid) == group and uid not in self._in_flight and ranks[0] == self._rank(uid):
                 self._push(uid)
                 return
@@ -200,12 +205,15 @@ class Queue:
         self._groups.pop(group, None)
 
     def _push(self, uid: str) -> None:
-        heapq.heappush(self._ready, self._rank(uid))
+        """Ready; one that is ready already is decided once, however often it was woken."""
+        rank = self._rank(uid)
+        if self._queued.get(uid) != rank[0]:
+            self._queued[uid] = rank[0]
+            heapq.heappush(self._ready, rank)
         self.changed.set()
 
     def _rank(self, uid: str) -> _Rank:
-        pod = self._pods[uid].pod
-        return -pod.priority, pod.created, str(pod.key), uid
+        return self._pods[uid].pod.rank, uid
 
 
 def _asks_the_same(a: Pod, b: Pod) -> bool:

@@ -81,10 +81,10 @@ class Voice:
             log.warning("%s", news.text)
             return
         regarding = Regarding("Pod", news.pod.namespace, news.pod.name, news.pod.uid)
-        reason, kind = (NODE_LOCK_FORCED, "Warning") if news.forced else (NODE_LOCKED, "Normal")
-        self._recorder.record(
-            Occurrence(regarding, reason, news.text, "Binding", "Warning" if kind == "Warning" else "Normal")
-        )
+        if news.forced:
+            self._recorder.record(Occurrence(regarding, NODE_LOCK_FORCED, news.text, "Binding", "Warning"))
+        else:
+            self._recorder.record(Occurrence(regarding, NODE_LOCKED, news.text, "Binding"))
 
 
 def _pod(pod: Pod) -> Regarding:

@@ -63,6 +63,25 @@ def test_a_waiting_pod_stays_until_something_wakes_it() -> None:
     assert taken(queue) == ["a"]
 
 
+def test_a_pod_that_is_woken_many_times_before_its_turn_is_decided_once() -> None:
+    queue = filled(pod("a"))
+    taken(queue)
+    queue.wait("uid-a", Waits("shape"))
+    for _ in range(3):
+        queue.wake()
+    assert taken(queue) == ["a"]
+    queue.wait("uid-a", Waits("shape"))
+    assert taken(queue) == []
+
+
+def test_a_pod_that_gets_another_priority_while_it_is_ready_is_decided_once_at_its_new_place() -> None:
+    queue = filled(pod("a"), pod("b"), pod("c", priority=1))
+    queue.put(pod("b", priority=2))
+    assert taken(queue) == ["b", "c", "a"]
+    queue.wait("uid-b", Waits("shape"))
+    assert taken(queue) == []
+
+
 def test_a_change_wakes_the_first_of_each_group_and_the_next_only_when_that_one_is_placed() -> None:
     queue = filled(pod("a"), pod("b", priority=1), pod("c"), pod("x"))
     taken(queue)

@@ -133,16 +133,22 @@ class Kept:
         """The node to choose: by score, then one that is not busy, then by name."""
         while self._heap:
             rank = self._heap[0]
-            verdict = self.verdicts.get(rank[2])
-            if verdict is not None and verdict.fits and self._rank(rank[2], verdict) == rank:
+            if self._stands(rank):
                 return rank[2]
             heapq.heappop(self._heap)
         return None
 
     def leading(self, count: int) -> list[tuple[str, float]]:
-        """The best nodes with their scores, best first."""
-        fits = (self._rank(name, verdict) for name, verdict in self.verdicts.items() if verdict.fits)
-        return [(name, score * self.sign) for score, _, name in heapq.nsmallest(count, fits)]
+        """The best nodes with their scores, best first: walks down the heap, as far as it must."""
+        found: dict[str, float] = {}
+        frontier = [(self._heap[0], 0)] if self._heap else []
+        while frontier and len(found) < count:
+            rank, place = heapq.heappop(frontier)
+            if self._stands(rank):
+                found[rank[2]] = rank[0] * self.sign
+            for below in range(2 * place + 1, min(2 * place + 3, len(self._heap))):
+                heapq.heappush(frontier, (self._heap[below], below))
+        return list(found.items())
 
     def sentence(self) -> str:
         """Why nothing fits, as counts of nodes by reason."""
@@ -156,6 +162,11 @@ class Kept:
 
     def _rank(self, name: str, verdict: Verdict) -> _Rank:
         return (self.sign * verdict.score, verdict.busy, name)
+
+    def _stands(self, rank: _Rank) -> bool:
+        """Whether the node's answer is still the one that was ranked so."""
+        verdict = self.verdicts.get(rank[2])
+        return verdict is not None and verdict.fits and self._rank(rank[2], verdict) == rank
 
     def _push(self, rank: _Rank) -> None:
         heapq.heappush(self._heap, rank)

@@ -207,6 +207,8 @@ class Traits(NamedTuple):
 
 PLAIN = Traits()
 
+Rank = tuple[int, float, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Pod:
@@ -234,6 +236,11 @@ class Pod:
     unscheduled: tuple[str, str] | None = None
     owner_uid: str = ""
     traits: Traits = PLAIN
+
+    @property
+    def rank(self) -> Rank:
+        """Its place among those that wait, the first the least: priority descending, then age, then name."""
+        return -self.priority, self.created, str(self.key)
 
     @property
     def terminal(self) -> bool:

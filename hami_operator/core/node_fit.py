@@ -76,8 +76,9 @@ def node_refusals(pod: Pod, node: Node, usage: NodeUsage, around: Surroundings) 
 
 
 def _cordoned(pod: Pod, node: Node) -> Refusal | None:
-    tolerated = any(_tolerates(toleration, _UNSCHEDULABLE) for toleration in pod.constraints.tolerations)
-    return Refusal(Reason.NODE_UNSCHEDULABLE) if node.unschedulable and not tolerated else None
+    if not node.unschedulable or any(_tolerates(each, _UNSCHEDULABLE) for each in pod.constraints.tolerations):
+        return None
+    return Refusal(Reason.NODE_UNSCHEDULABLE)
 
 
 def _selector(pod: Pod, node: Node) -> Refusal | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .model import Pod, PodKey
+from .model import Pod, PodKey, Rank
 from .quota import Quota, QuotaId
 from .quotabook import allowances
 from .reasons import Reason
@@ -23,9 +23,6 @@ MESSAGE = 1024
 READY, EXHAUSTED = "Ready", "Exhausted"
 ENFORCED, ROOM, AT_HARD, OVER_HARD = "Enforced", "Room", "AtHard", "OverHard"
 
-#: Priority descending, then age, then name: as the queue has it.
-Rank = tuple[int, float, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -38,7 +35,7 @@ class Waiting:
     @classmethod
     def of(cls, pod: Pod, blocked: tuple[Blocked, ...]) -> Waiting:
         """The pod with its place in the queue."""
-        return cls(pod.key, (-pod.priority, pod.created, str(pod.key)), blocked)
+        return cls(pod.key, pod.rank, blocked)
 
     def asks_of(self, quota: QuotaId) -> Mapping[str, str] | None:
         """What it asks of this object, None when it does not wait because of it."""
