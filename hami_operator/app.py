@@ -215,6 +215,7 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
     keys = frozenset(profile.lock_key for profile in world.cluster.profiles if profile.lock_key)
     lock_settings = LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds, keys=keys)
     locks = NodeLocks(guarded, lock_settings, lock_news)
+    recorder.urgent = lambda: bool(locks.in_hand)
     world.report = voice.problem
     world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
     world.pod_ended = locks.pod_ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import protocol
 from .errors import ProtocolError
@@ -34,6 +34,9 @@ class Update:
     problems: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
+NO_NEWS = Update(changed=False)
+
+
 class Inventory:
     """The nodes we know. Fed with observed nodes, read by decisions. ``revision`` grows when some cards change."""
 
@@ -41,12 +44,16 @@ class Inventory:
         self.journal = Journal()
         self._profiles = tuple(profiles)
         self._node_keys = tuple(sorted({key for profile in profiles for key in profile.node_keys}))
+        self._lock_keys = frozenset(profile.lock_key for profile in profiles)
         self._nodes: dict[str, NodeDevices] = {}
         self.revision = 0
 
     def update(self, node: Node) -> Update:
         """Take over an observed node."""
         known = self._nodes.get(node.name)
+        if known is not None and self._tells(known.node) == self._tells(node):
+            self._nodes[node.name] = replace(known, node=node)
+            return NO_NEWS
         devices: dict[str, tuple[Device, ...]] = {}
         broken: dict[str, str] = {}
         for profile in self._profiles:
@@ -68,6 +75,11 @@ class Inventory:
             self.journal.note(node.name)
         before = known.broken if known else {}
         return Update(changed, {family: text for family, text in broken.items() if before.get(family) != text})
+
+    def _tells(self, node: Node) -> tuple[object, ...]:
+        """All that can be read from a node but its locks: those change with every pod that is bound there."""
+        told = {key: text for key, text in node.annotations.items() if key not in self._lock_keys}
+        return told, node.allocatable, node.capacity, *_state(node)
 
     def _read(self, node: Node) -> list[str | None]:
         """The annotations that families' hooks read."""
@@ -103,11 +115,9 @@ def _live(profile: Profile, node: Node) -> bool:
 def _same(known: NodeDevices, entry: NodeDevices) -> bool:
     """Whether nothing changed that a decision looks at (heartbeats and lock annotations change all the time)."""
     a, b = known.node, entry.node
-    return (known.devices, known.live, known.cordoned) == (entry.devices, entry.live, entry.cordoned) and (
-        a.labels,
-        a.taints,
-        a.unschedulable,
-        a.ready,
-        a.allocatable,
-        a.uid,
-    ) == (b.labels, b.taints, b.unschedulable, b.ready, b.allocatable, b.uid)
+    cards = (known.devices, known.live, known.cordoned) == (entry.devices, entry.live, entry.cordoned)
+    return cards and a.allocatable == b.allocatable and _state(a) == _state(b)
+
+
+def _state(node: Node) -> tuple[object, ...]:
+    return node.labels, node.taints, node.unschedulable, node.ready, node.uid

@@ -139,14 +139,14 @@ class Journal:
         due = said.written + self._settings.repeat_s if said is not None and repeat else now
         heapq.heappush(self._due, (due, next(self._order), key))
 
-    def take(self, now: float) -> Write | float | None:
-        """The next write; or the seconds until there may be one; or None when nothing waits."""
+    def take(self, now: float, hold_s: float = 0.0) -> Write | float | None:
+        """The next write that is due for ``hold_s``; the seconds until there may be one; None when nothing waits."""
         while self._due:
             due, _, key = self._due[0]
             if key not in self._waiting:
                 heapq.heappop(self._due)
-            elif due > now:
-                return due - now
+            elif due + hold_s > now:
+                return due + hold_s - now
             elif (pause := self._pause(now)) > 0:
                 return pause
             else:

@@ -23,9 +23,21 @@ log = logging.getLogger(__name__)
 
 _DEFAULTS = EventSettings()
 
+#: How long news is held back while something more urgent is written, and how often that is looked at, in seconds.
+HOLD_SECONDS = 3.0
+LOOK_SECONDS = 0.05
+
+
+def _never() -> bool:
+    return False
+
 
 class Recorder:
-    """Writes Events in the background. ``record`` may be called from anywhere in the event loop's thread."""
+    """Writes Events in the background. ``record`` may be called from anywhere in the event loop's thread.
+
+    ``urgent`` tells whether something is being written that goes first: a pod that is bound later starts later, its
+    Event can wait.
+    """
 
     def __init__(
         self,
@@ -40,6 +52,7 @@ class Recorder:
         self._clock = clock
         self._news = asyncio.Event()
         self._unfinished: Write | None = None
+        self.urgent: Callable[[], bool] = _never
 
     @property
     def waiting(self) -> int:
@@ -68,6 +81,7 @@ class Recorder:
 
     async def close(self, limit_s: float = 5.0) -> None:
         """Write what may be written at once, for at most ``limit_s`` seconds. ``run`` must have ended."""
+        self.urgent = _never
         try:
             async with asyncio.timeout(limit_s):
                 if self._unfinished is not None:
@@ -79,9 +93,10 @@ class Recorder:
     async def _write_due(self) -> float | None:
         """Write all that is due; the seconds until more may be, None when nothing waits."""
         while True:
-            write = self._journal.take(self._monotonic())
+            hold_s = HOLD_SECONDS if self.urgent() else 0.0
+            write = self._journal.take(self._monotonic(), hold_s)
             if not isinstance(write, Write):
-                return write
+                return min(write, LOOK_SECONDS) if hold_s and write is not None else write
             await self._write(write)
 
     async def _write(self, write: Write) -> None:

@@ -108,6 +108,18 @@ def test_a_heartbeat_changes_nothing_that_a_decision_could_see() -> None:
     assert inventory.journal.since(position) == {"n1"}
 
 
+def test_a_lock_that_comes_or_goes_is_no_news_but_the_node_is_the_newest() -> None:
+    inventory = Inventory([NVIDIA])
+    inventory.update(node("n1", [CARD]))
+    annotations = {REGISTER: protocol.encode_devices_text([CARD]), NVIDIA.lock_key: "2025-10-09T08:53:20Z,ns,p"}
+    locked = node("n1", metadata={"annotations": annotations})
+    assert not inventory.update(locked).changed
+    entry = inventory.get("n1")
+    assert entry is not None
+    assert entry.node == locked
+    assert known(inventory) == ["GPU-a"]
+
+
 def test_a_node_that_is_gone_is_forgotten() -> None:
     inventory = Inventory([NVIDIA])
     inventory.update(node("n1", [CARD]))

@@ -52,6 +52,15 @@ def test_something_new_is_written_at_once() -> None:
     assert journal.take(0) is None
 
 
+def test_what_is_held_back_is_due_that_much_later_and_without_the_hold_at_once() -> None:
+    journal = Journal(EventSettings())
+    journal.add(about(), 10, AT)
+    assert journal.take(11, hold_s=3) == 2
+    assert isinstance(journal.take(11), Write)
+    journal.add(about(note="another"), 12, AT)
+    assert isinstance(journal.take(15, hold_s=3), Write)
+
+
 def test_text_of_strangers_can_not_act_on_who_reads_the_event() -> None:
     journal = Journal(EventSettings())
     journal.add(about(note="card \u202eevil\x1b[2J\nBound"), 0, AT)

@@ -53,6 +53,20 @@ async def test_an_event_is_found_at_its_pod(client: Client, world: World) -> Non
     assert event["message"] == "é" * 510 + "…"
 
 
+async def test_an_event_gives_way_to_what_is_urgent_and_is_written_as_soon_as_that_is_done(
+    client: Client, world: World
+) -> None:
+    pod, binding = await world.pod(), True
+    async with running(Recorder(client)) as recorder:
+        recorder.urgent = lambda: binding
+        recorder.record(about(pod))
+        await asyncio.sleep(0.2)
+        assert await events_of(client, pod.uid) == []
+        binding = False
+        await until(lambda: recorder.waiting == 0, "the event is written")
+    assert len(await events_of(client, pod.uid)) == 1
+
+
 async def test_repetition_is_counted_in_the_event_that_is_there(client: Client, world: World) -> None:
     pod = await world.pod()
     async with running(Recorder(client, EventSettings(repeat_s=0.05))) as recorder:
