@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hami_operator.core.capacity import SplitCards
 from hami_operator.core.errors import InvalidRequest
-from hami_operator.core.model import Container, Device, Node
+from hami_operator.core.model import Container
 from hami_operator.core.request import read_request
 from hami_operator.core.vendor import (
     Admission,
@@ -51,10 +51,6 @@ class Settings(SharedNames):
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The one profile of this family."""
-    cards = SplitCards("cambricon-mlu", settings.core_name, CARD_CORES, settings.memory_name, UNIT_MIB)
-
-    def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
-        return cards.devices(node, KEY)
 
     def annotate(grant: Grant) -> dict[str, str]:
         return annotate_lists(grant) | _slice(grant) | dict.fromkeys(FLAG_KEYS[settings.dialect], "false")
@@ -68,7 +64,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             allocated_key="hami.io/cambricon-mlu-devices-allocated",
             lock_key="cambricon.com/dsmlu.lock",
             request_of=read_request,
-            inventory_of=inventory,
+            inventory_of=SplitCards("cambricon-mlu", CARD_CORES).devices,
             live_name=settings.core_name,
             selection=SelectionKeys(
                 use_uuid="cambricon.com/use-gpuuuid",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hami_operator.core import protocol
-from hami_operator.core.capacity import MOST_CARDS, counted_devices, reported
+from hami_operator.core.capacity import MOST_CARDS, CountedCards, reported
 from hami_operator.core.errors import InvalidRequest, ProtocolError
 from hami_operator.core.jsonfields import read_json, read_number
 from hami_operator.core.model import Container, Device, DeviceRequest, Node
@@ -79,7 +79,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             to_allocate_key="hami.io/enflame-gcu-devices-to-allocate",
             allocated_key="hami.io/enflame-gcu-devices-allocated",
             request_of=read_request,
-            inventory_of=_whole_cards,
+            inventory_of=CountedCards(WHOLE_KEY, CARD).devices,
             checks=(Check.HEALTH, Check.CORDON, Check.IDLE),
             hooks=Hooks(charge=charge_whole),
         ),
@@ -147,10 +147,6 @@ def _same_slices(context: FitContext) -> Reason | None:
 
 
 # -- the cards ---------------------------------------------------------------------------------------------------
-
-
-def _whole_cards(profile: Profile, node: Node) -> tuple[Device, ...]:
-    return counted_devices(node, WHOLE_KEY, profile.names.count, CARD)
 
 
 def _shared_cards(profile: Profile, node: Node) -> tuple[Device, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from hami_operator.core import protocol
 from hami_operator.core.capacity import SplitCards
-from hami_operator.core.model import Container, Device, Node
+from hami_operator.core.model import Container
 from hami_operator.core.request import amount, read_request, registered_devices
 from hami_operator.core.vendor import (
     Admission,
@@ -53,11 +53,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
 
 
 def _counted_profile(names: SharedNames) -> Profile:
-    cards = SplitCards("iluvatar", names.core_name, CARD_CORES, names.memory_name, UNIT_MIB)
-
-    def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
-        return cards.devices(node, KEY)
-
     return Profile(
         key=KEY,
         names=names.names(),
@@ -65,7 +60,7 @@ def _counted_profile(names: SharedNames) -> Profile:
         to_allocate_key="hami.io/iluvatar-vgpu-devices-to-allocate",
         allocated_key="hami.io/iluvatar-vgpu-devices-allocated",
         request_of=read_request,
-        inventory_of=inventory,
+        inventory_of=SplitCards("iluvatar", CARD_CORES).devices,
         live_name=names.core_name,
         selection=SelectionKeys(use_uuid="iluvatar.ai/use-gpuuuid", nouse_uuid="iluvatar.ai/nouse-gpuuuid"),
         extra_keys=("iluvatar.ai/gpu-assigned", "iluvatar.ai/predicate-time"),

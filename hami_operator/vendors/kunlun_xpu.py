@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hami_operator.allocators.wings import COUNTS, by_index, power_of_two, worth
-from hami_operator.core.capacity import counted_devices
+from hami_operator.core.capacity import CountedCards
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Container, Device, Node
 from hami_operator.core.reasons import Reason
@@ -34,7 +34,7 @@ KEY = "kunlun"
 
 INDEXES = "BAIDU_COM_DEVICE_IDX"
 
-CARD = Device("", 0, 100, 98304, 100, KEY)
+CARDS = CountedCards(KEY, Device("", 0, 100, 98304, 100, KEY))
 
 #: What a placement is worth by how many more jobs it leaves open on the board than there were; the more, the worse.
 SCORES = {-1: 3000, 0: 2000, 1: 1000, 2: 0}
@@ -91,7 +91,7 @@ def _admit(profile: Profile, container: Container, annotations: Mapping[str, str
 
 def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
     """Which card is broken is not told, so none is; how many work is a matter of what is allocatable."""
-    devices = counted_devices(node, KEY, profile.names.count, CARD)
+    devices = CARDS.devices(profile, node)
     return tuple(replace(d, healthy=True, numa=int(d.index >= len(devices) // 2)) for d in devices)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hami_operator.allocators.zones import Spill, grouped, link_zone, links
-from hami_operator.core.capacity import counted_devices
+from hami_operator.core.capacity import CountedCards
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.jsonfields import read_json, read_records
 from hami_operator.core.model import Device, Node
@@ -28,7 +28,7 @@ SCORES = "metax-tech.com/gpu.topology.scores"
 FULL_MARKS = 2000
 LINK_WEIGHT = 10_000
 
-CARD = Device("", 0, 1, 65536, 100, KEY)
+CARDS = CountedCards("metax", Device("", 0, 1, 65536, 100, KEY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             request_of=read_request,
             inventory_of=_inventory,
             node_keys=(LOSSES, SCORES),
-            core_default=CARD.cores,
+            core_default=CARDS.like.cores,
             checks=WHOLE_CHECKS,
             hooks=Hooks(chooser=_chooser, node_score=score),
         ),
@@ -66,7 +66,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
 
 
 def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
-    devices = counted_devices(node, "metax", profile.names.count, CARD)
+    devices = CARDS.devices(profile, node)
     zones = _zones(node)
     if len(zones) != len(devices):
         return devices

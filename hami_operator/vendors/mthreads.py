@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hami_operator.core import protocol
 from hami_operator.core.capacity import SplitCards
 from hami_operator.core.errors import InvalidRequest
-from hami_operator.core.model import Container, Device, DeviceRequest, Node
+from hami_operator.core.model import Container, DeviceRequest
 from hami_operator.core.request import amount, read_request
 from hami_operator.core.vendor import (
     Admission,
@@ -46,11 +46,6 @@ class Settings(SharedNames):
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The one profile of this family."""
-    cards = SplitCards("mthreads", settings.core_name, CARD_CORES, settings.memory_name, UNIT_MIB)
-
-    def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
-        return cards.devices(node, KEY)
-
     return (
         Profile(
             key=KEY,
@@ -59,7 +54,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             to_allocate_key="",
             allocated_key="hami.io/mthreads-vgpu-devices-allocated",
             request_of=_request,
-            inventory_of=inventory,
+            inventory_of=SplitCards("mthreads", CARD_CORES).devices,
             live_name=settings.core_name,
             selection=SelectionKeys(
                 use_uuid="mthreads.ai/use-gpuuuid",
