@@ -6,6 +6,7 @@ a list that the card policy has sorted.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 
 from hami_operator.core.vendor import CardState, Chooser
@@ -44,6 +45,15 @@ def any_count(fitting: Sequence[int], count: int) -> list[int] | None:
     fuller, other = sorted(wings, key=len, reverse=True)
     partners = {(card + WING) % BOARD for card in fuller}
     return [*fuller, *sorted(other, key=lambda card: card not in partners)][:count]
+
+
+def sparing(ready: Sequence[int], others: Sequence[int], count: int, most: int) -> list[int] | None:
+    """As ``any_count`` of both, ``ready`` preferred, with at most ``most`` of the others; None where that can't be."""
+    chosen = any_count([*ready, *others], count)
+    if chosen is None or len(set(chosen).difference(ready)) <= most:
+        return chosen
+    fewer = (any_count([*ready, *some], count) for some in itertools.combinations(others, most))
+    return next((found for found in fewer if found is not None), None)
 
 
 def by_index(choose: Callable[[Sequence[int], int], list[int] | None]) -> Chooser:

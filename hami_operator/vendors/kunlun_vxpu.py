@@ -6,11 +6,10 @@ card takes one and a cut card one more per slice of its cut: HAMi documents that
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hami_operator.allocators.wings import BOARD, any_count
+from hami_operator.allocators.wings import BOARD, any_count, sparing
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Container, Device, DeviceRequest
@@ -150,13 +149,9 @@ def _chooser(context: FitContext) -> Chooser:
         cut = [index for index, state in by_index.items() if _handles(_cut_of(state)) >= cost]
         cut.sort(key=lambda index: (by_index[index].used_slots * (-1 if context.policy.pack else 1), index))
         uncut = sorted(by_index.keys() - set(cut))
-        chosen = any_count([*cut, *uncut], count)
-        if chosen is None:
+        if any_count([*cut, *uncut], count) is None:
             return None
-        most = max(0, min(len(uncut), spare // cost)) if uncut else 0
-        if len(set(chosen) - set(cut)) > most:
-            fewer = (any_count([*cut, *some], count) for some in itertools.combinations(uncut, most))
-            chosen = next((found for found in fewer if found is not None), None)
+        chosen = sparing(cut, uncut, count, max(0, spare // cost) if uncut else 0)
         return Reason.CARD_HANDLE_LIMIT if chosen is None else [by_index[index] for index in sorted(chosen)]
 
     return choose

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from hami_operator.allocators.wings import BOARD, QUADS, any_count, power_of_two, worth
+from hami_operator.allocators.wings import BOARD, QUADS, any_count, power_of_two, sparing, worth
 
 BOARDS = [set(fitting) for size in range(BOARD + 1) for fitting in itertools.combinations(range(BOARD), size)]
 LEFT, RIGHT = set(range(4)), set(range(4, 8))
@@ -93,6 +93,28 @@ def test_five_to_seven_fill_a_wing_and_go_on_with_partners(count: int) -> None:
             if (taken_too := set(subset)) >= fuller & fitting
         )
         assert sum((card + 4) % 8 in taken for card in taken - fuller) == most
+
+
+def shapes(count: int) -> list[set[int]]:
+    """Every set of so many cards that one request for slices may get."""
+    sets = [set(chosen) for chosen in itertools.combinations(range(BOARD), count)]
+    return [chosen for chosen in sets if count > 4 or (one_wing(chosen) if count in (1, 3) else linked(chosen))]
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_no_more_cards_are_newly_cut_than_may_be_and_a_set_is_found_where_there_is_one(count: int) -> None:
+    """Every board in which cards are cut, or whole, or do not fit."""
+    sets = shapes(count)
+    for kinds in itertools.product(range(3), repeat=BOARD):
+        ready = [card for card in range(BOARD) if kinds[card] == 0]
+        others = [card for card in range(BOARD) if kinds[card] == 1]
+        fresh = [len(chosen.difference(ready)) for chosen in sets if chosen <= {*ready, *others}]
+        for most in {0, 1, 2, min(fresh, default=0)}:
+            chosen = sparing(ready, others, count, most)
+            assert (chosen is not None) == (min(fresh, default=9) <= most), (kinds, most)
+            if chosen is not None:
+                assert set(chosen) in sets
+                assert len(set(chosen).difference(ready)) <= most
 
 
 @pytest.mark.parametrize("choose", [power_of_two, any_count])
