@@ -7,11 +7,7 @@ A matrix holds a score for every pair of cards by position: PCIe class points pl
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-
-from hami_operator.core.model import Device
+from collections.abc import Sequence
 
 #: Symmetric; a pair without a score, and a card with itself, is 0.
 Matrix = tuple[tuple[int, ...], ...]
@@ -21,49 +17,6 @@ LINK = 100
 
 #: Up to so many candidates every set is looked at: 16 choose 8 are 12 870.
 EXACT = 16
-
-
-def _read_matrix(text: str, uuids: Sequence[str]) -> Matrix | None:
-    """The pair scores of ``hami.io/node-nvidia-score`` by position; None when nothing is known.
-
-    Of two that differ by direction the smaller counts.
-    """
-    try:
-        records = json.loads(text) if text else []
-        scores = {record["uuid"]: {uuid: int(n) for uuid, n in record["score"].items()} for record in records}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-
-    def pair(a: str, b: str) -> int:
-        return 0 if a == b else max(min(scores.get(a, {}).get(b, 0), scores.get(b, {}).get(a, 0)), 0)
-
-    matrix = tuple(tuple(pair(a, b) for b in uuids) for a in uuids)
-    return matrix if any(any(row) for row in matrix) else None
-
-
-def with_links(devices: Sequence[Device], text: str) -> tuple[Device, ...]:
-    """The cards, each with the matrix of all pair scores and its position there, where scores are known."""
-    matrix = _read_matrix(text, [device.uuid for device in devices])
-    if matrix is None:
-        return tuple(devices)
-    return tuple(
-        replace(device, custom={**device.custom, "links": matrix, "position": position})
-        for position, device in enumerate(devices)
-    )
-
-
-def matrix_of(devices: Iterable[Device]) -> Matrix | None:
-    """The matrix that these cards of one node stand in; None when nothing is known of their links."""
-    for device in devices:
-        matrix: Matrix | None = device.custom.get("links")  # type: ignore[assignment]
-        return matrix
-    return None
-
-
-def position_of(device: Device) -> int:
-    """Where a card stands in its matrix."""
-    position: int = device.custom["position"]  # type: ignore[assignment]
-    return position
 
 
 def total(matrix: Matrix, cards: Sequence[int]) -> int:

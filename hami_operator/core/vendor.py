@@ -58,10 +58,12 @@ __all__ = [
     "Charge",
     "Check",
     "Chooser",
+    "CountName",
     "FitContext",
     "Grant",
     "Hooks",
     "Outlook",
+    "PercentNames",
     "Profile",
     "ResourceNames",
     "Selection",
@@ -142,16 +144,37 @@ class ResourceNames:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedNames:
-    """The part of a device configuration that most families have: names of count, memory and cores."""
+class CountName:
+    """What every section of a device configuration has: the name of the count. Whole cards need no more."""
 
     count_name: str
+
+    def names(self) -> ResourceNames:
+        """As a profile takes them."""
+        return ResourceNames(self.count_name)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedNames(CountName):
+    """What most sections have: the names of count, memory and cores."""
+
     memory_name: str
     core_name: str
 
     def names(self) -> ResourceNames:
         """As a profile takes them."""
         return ResourceNames(self.count_name, memory=self.memory_name, cores=self.core_name)
+
+
+@dataclass(frozen=True, slots=True)
+class PercentNames(SharedNames):
+    """The same, and memory in percent of a card."""
+
+    memory_percent_name: str
+
+    def names(self) -> ResourceNames:
+        """As a profile takes them."""
+        return ResourceNames(self.count_name, self.memory_name, self.memory_percent_name, self.core_name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,33 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from hami_operator.allocators import mig
-from hami_operator.allocators.pairwise import (
-    best_linked_set,
-    best_set,
-    largest_linked,
-    loss,
-    matrix_of,
-    position_of,
-    total,
-    with_links,
-)
+from hami_operator.allocators import links, mig
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Container, Device, Node
-from hami_operator.core.reasons import Reason
 from hami_operator.core.request import amount, read_request, registered_devices
 from hami_operator.core.vendor import (
     Admission,
-    CardState,
     Chooser,
     FitContext,
     Hooks,
-    Outlook,
+    PercentNames,
     Profile,
-    ResourceNames,
     SelectionKeys,
 )
 
@@ -48,20 +36,25 @@ LINK_SCORES = "hami.io/node-nvidia-score"
 
 #: Ours: whether a pod of several cards, with the policy ``topology-aware``, insists on NVLinks between all of them.
 GPU_TOPOLOGY = "hami.io/gpu-topology"
-TOPOLOGY_WORDS = ("auto", "require", "prefer")
 
 #: A node of Volcano's device plugin: its cards are given by that plugin's protocol, and by no other beside it.
 VOLCANO_REGISTER = "volcano.sh/node-vgpu-register"
 
 
+SELECTION = SelectionKeys(
+    use_uuid="nvidia.com/use-gpuuuid",
+    nouse_uuid="nvidia.com/nouse-gpuuuid",
+    use_type="nvidia.com/use-gputype",
+    nouse_type="nvidia.com/nouse-gputype",
+    mode="nvidia.com/vgpu-mode",
+    numa_bind="nvidia.com/numa-bind",
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(PercentNames):
     """The ``nvidia`` section of the device configuration, as far as admission and placement read it."""
 
-    count_name: str
-    memory_name: str
-    memory_percent_name: str
-    core_name: str
     priority_name: str
     default_memory_mib: int
     default_cores: int
@@ -75,46 +68,18 @@ class Settings:
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The one profile of this family."""
-    geometries = mig.read_geometries(settings.mig_geometries)
-
-    def admit(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
-        word = annotations.get(GPU_TOPOLOGY, "").strip()
-        if word and word not in TOPOLOGY_WORDS:
-            raise InvalidRequest(f"annotation {GPU_TOPOLOGY} is {word!r}, allowed are {', '.join(TOPOLOGY_WORDS)}")
-        return _admit(profile, settings, container)
-
-    def choose_by_links(context: FitContext) -> Chooser | None:
-        word = context.pod.annotations.get(GPU_TOPOLOGY, "").strip()
-        return _chooser(context, word if word in TOPOLOGY_WORDS else settings.topology)
-
-    def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
-        return _devices(profile, node, geometries)
-
     return (
         Profile(
             key=KEY,
-            names=ResourceNames(
-                count=settings.count_name,
-                memory=settings.memory_name,
-                memory_percent=settings.memory_percent_name,
-                cores=settings.core_name,
-                priority=settings.priority_name,
-            ),
+            names=replace(settings.names(), priority=settings.priority_name),
             register_key="hami.io/node-nvidia-register",
             handshake_key="hami.io/node-handshake",
             to_allocate_key="hami.io/vgpu-devices-to-allocate",
             allocated_key="hami.io/vgpu-devices-allocated",
             lock_key=protocol.NODE_LOCK,
             request_of=read_request,
-            inventory_of=inventory,
-            selection=SelectionKeys(
-                use_uuid="nvidia.com/use-gpuuuid",
-                nouse_uuid="nvidia.com/nouse-gpuuuid",
-                use_type="nvidia.com/use-gputype",
-                nouse_type="nvidia.com/nouse-gputype",
-                mode="nvidia.com/vgpu-mode",
-                numa_bind="nvidia.com/numa-bind",
-            ),
+            inventory_of=partial(_devices, mig.read_geometries(settings.mig_geometries)),
+            selection=SELECTION,
             mode_words=MODES,
             memory_default_mib=settings.default_memory_mib or None,
             core_default=settings.default_cores,
@@ -125,19 +90,22 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             part_tenants=True,
             shares_of=mig.read_parts,
             hooks=Hooks(
-                admit=admit,
+                admit=partial(_admit, settings),
                 predicate=mig.only_in_parts,
                 parts=mig.parts,
-                chooser=choose_by_links,
-                node_score=_link_score,
-                reach=_reach,
+                chooser=partial(_chooser, settings),
+                node_score=links.node_score,
+                reach=links.reach,
                 annotate=mig.annotate_parts,
             ),
         ),
     )
 
 
-def _admit(profile: Profile, settings: Settings, container: Container) -> Admission:
+# -- admission ---------------------------------------------------------------------------------------------------
+
+
+def _admit(settings: Settings, profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
     """Default count, the exclusive default, and the environment; HAMi v2.7.0 pkg/device/nvidia MutateAdmission."""
     names = profile.names
     priority = amount(container, names.priority, 0, 1)
@@ -158,6 +126,7 @@ def _admit(profile: Profile, settings: Settings, container: Container) -> Admiss
     if count is None:
         hidden = [("NVIDIA_VISIBLE_DEVICES", "none")] if settings.overwrite_env else []
         return Admission(env=(*env, *hidden))
+    _check_topology_word(annotations)
     if cores is None and _wants_whole_card(settings, memory, percent):
         resources[names.cores] = 100
     if settings.core_policy not in ("", "default"):
@@ -167,6 +136,12 @@ def _admit(profile: Profile, settings: Settings, container: Container) -> Admiss
         both = f"{names.memory} and {names.memory_percent} are both set"
         return replace(admission, warnings=(f"container {container.name!r}: {both}; {names.memory} is used",))
     return admission
+
+
+def _check_topology_word(annotations: Mapping[str, str]) -> None:
+    word = annotations.get(GPU_TOPOLOGY, "").strip()
+    if word and word not in links.WORDS:
+        raise InvalidRequest(f"annotation {GPU_TOPOLOGY} is {word!r}, allowed are {', '.join(links.WORDS)}")
 
 
 def _check_nothing_asked(profile: Profile, container: Container) -> None:
@@ -194,10 +169,10 @@ def _wants_whole_card(settings: Settings, memory: int | None, percent: int | Non
     return memory is None and not settings.default_memory_mib
 
 
-# -- links -------------------------------------------------------------------------------------------------------
+# -- the cards ---------------------------------------------------------------------------------------------------
 
 
-def _devices(profile: Profile, node: Node, known: Sequence[mig.Geometry]) -> tuple[Device, ...]:
+def _devices(known: Sequence[mig.Geometry], profile: Profile, node: Node) -> tuple[Device, ...]:
     """The registered cards, in parts where they are in MIG mode, with their links where those are known.
 
     HAMi: a malformed score annotation takes all cards away (v2.7.0 pkg/device/nvidia/device.go GetNodeDevices); here
@@ -206,50 +181,9 @@ def _devices(profile: Profile, node: Node, known: Sequence[mig.Geometry]) -> tup
     if VOLCANO_REGISTER in node.annotations:
         return ()
     devices = [mig.in_parts(profile.register_key, device, known) for device in registered_devices(profile, node)]
-    return with_links(devices, node.annotations.get(LINK_SCORES, ""))
+    return links.with_links(devices, node.annotations.get(LINK_SCORES, ""))
 
 
-def _chooser(context: FitContext, word: str) -> Chooser | None:
-    """By links where the pod wants that and they are known; else the order of the policy decides.
-
-    ``word``: ``require`` insists on linked cards, ``prefer`` does not, ``auto`` does while some node could give them.
-    """
-    count = context.request.count
-    if not context.policy.topology_aware:
-        return None
-    insists = count > 1 and (word == "require" or (word == "auto" and context.reach >= count))
-    matrix = matrix_of(state.device for state in context.cards)
-    if matrix is None:
-        return (lambda candidates, wanted: Reason.TOPOLOGY_NOT_FIT) if insists else None
-    links = matrix
-
-    def choose(candidates: Sequence[CardState], wanted: int) -> Sequence[CardState] | Reason:
-        by_position = {position_of(state.device): state for state in candidates if not state.device.parts}
-        if len(by_position) < wanted:  # parts of cards have no links
-            return Reason.TOPOLOGY_NOT_FIT if insists else candidates[:wanted]
-        free = tuple(sorted(by_position, reverse=True))
-        chosen = best_linked_set(links, free, wanted) if insists else best_set(links, free, wanted)
-        return Reason.TOPOLOGY_NOT_FIT if chosen is None else [by_position[position] for position in chosen]
-
-    return choose
-
-
-def _link_score(outlook: Outlook) -> float:
-    """``10 x (scores inside the chosen set) - (scores cut from idle cards)``, for pods that want it by links.
-
-    It outweighs usage: a group of just the right size is taken before a larger one is broken.
-    """
-    matrix = matrix_of(outlook.devices.values()) if outlook.card_policy.topology_aware else None
-    if matrix is None:
-        return 0.0
-    chosen = [position_of(outlook.devices[card]) for card in sorted(outlook.cards())]
-    idle = {position_of(d) for d in outlook.devices.values() if d.healthy and d.uuid not in outlook.used}
-    return 10.0 * total(matrix, chosen) - loss(matrix, sorted(idle.union(chosen)), chosen)
-
-
-def _reach(devices: Sequence[Device]) -> int:
-    """How many of the cards, at most, are linked each with each; parts of cards have no links."""
-    matrix = matrix_of(devices)
-    if matrix is None:
-        return 0
-    return largest_linked(matrix, tuple(sorted((position_of(d) for d in devices if not d.parts), reverse=True)))
+def _chooser(settings: Settings, context: FitContext) -> Chooser | None:
+    word = context.pod.annotations.get(GPU_TOPOLOGY, "").strip()
+    return links.chooser(context, word if word in links.WORDS else settings.topology)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from hami_operator.allocators import mig
@@ -23,8 +24,8 @@ from hami_operator.core.vendor import (
     FitContext,
     Grant,
     Hooks,
+    PercentNames,
     Profile,
-    ResourceNames,
     SelectionKeys,
     plain_share,
 )
@@ -47,35 +48,24 @@ _FIELDS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(PercentNames):
     """The ``volcano`` section of the device configuration."""
 
-    count_name: str
-    memory_name: str
-    memory_percent_name: str
-    core_name: str
     mig_geometries: Sequence[Mapping[str, Any]]
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The one profile of this family."""
-    geometries = mig.read_geometries(settings.mig_geometries)
-
-    def inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
-        return tuple(mig.in_parts(REGISTER, device, geometries) for device in _inventory(profile, node))
-
     return (
         Profile(
             key=KEY,
-            names=ResourceNames(
-                settings.count_name, settings.memory_name, settings.memory_percent_name, settings.core_name
-            ),
+            names=settings.names(),
             register_key=REGISTER,
             to_allocate_key=TO_ALLOCATE,
             allocated_key=ALLOCATED,
             lock_key="hamivgpu",
             request_of=_request,
-            inventory_of=inventory,
+            inventory_of=partial(_inventory, mig.read_geometries(settings.mig_geometries)),
             selection=SelectionKeys(
                 use_uuid="volcano.sh/vgpu-use-gpuuuid",
                 nouse_uuid="volcano.sh/vgpu-nouse-gpuuuid",
@@ -128,7 +118,7 @@ def _admit(profile: Profile, container: Container, annotations: Mapping[str, str
 # -- the cards ---------------------------------------------------------------------------------------------------
 
 
-def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
+def _inventory(known: Sequence[mig.Geometry], profile: Profile, node: Node) -> tuple[Device, ...]:
     """The registered cards, as long as the plugin serves count, memory and cores. The last card's mode is the node's.
 
     Their order means nothing and no record has a position: cards are numbered by uuid.
@@ -143,7 +133,7 @@ def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
     records = [piece.split(",") for piece in text.split(":") if piece.strip()]
     mode = mig.MODE if records and records[-1][_FIELDS - 1 :][:1] == [mig.MODE] else CORE_MODE
     cards = [_card(index, record, mode) for index, record in enumerate(sorted(records))]
-    return protocol.checked_devices(REGISTER, text, cards)
+    return tuple(mig.in_parts(REGISTER, card, known) for card in protocol.checked_devices(REGISTER, text, cards))
 
 
 def _card(index: int, record: Sequence[str], mode: str) -> Device:
