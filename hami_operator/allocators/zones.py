@@ -82,11 +82,19 @@ def link_score(idle: Sequence[Zone | None], taken: Sequence[Zone | None]) -> int
     return 10 * gained - (linked_value(idle) - gained - linked_value(left))
 
 
-def links(outlook: Outlook, taken: Iterable[str], zone_of: Callable[[Device], Zone | None]) -> int:
-    """``link_score`` of a placement that takes these cards whole; broken cards are no loss."""
-    zones = {uuid: zone_of(device) for uuid, device in outlook.devices.items()}
+#: Links outweigh the load of a node (HAMi v2.7.0 pkg/device/metax/sdevice.go).
+LINK_WEIGHT = 10_000
+
+
+def link_term(outlook: Outlook, taken: Iterable[str], against: str) -> float:
+    """What the links of a placement that takes these cards whole are worth as a node score; broken cards are no loss.
+
+    Under the node policy ``against`` good links count against the node.
+    """
+    zones = {uuid: link_zone(device) for uuid, device in outlook.devices.items()}
     idle = [zones[uuid] for uuid, device in outlook.devices.items() if device.healthy and uuid not in outlook.used]
-    return link_score(idle, [zones[uuid] for uuid in taken])
+    sign = -1 if outlook.node_policy == against else 1
+    return sign * LINK_WEIGHT * link_score(idle, [zones[uuid] for uuid in taken])
 
 
 def link_zone(device: Device) -> int | None:

@@ -7,8 +7,9 @@ no card for one allows; here each gets its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
-from hami_operator.allocators.zones import Spill, grouped, link_zone, links
+from hami_operator.allocators.zones import Spill, grouped, link_term, link_zone
 from hami_operator.core.capacity import CountedCards
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.jsonfields import read_json, read_records
@@ -26,7 +27,6 @@ LOSSES = "metax-tech.com/gpu.topology.losses"
 SCORES = "metax-tech.com/gpu.topology.scores"
 #: HAMi counts a loss, and for spread a worth, from here down.
 FULL_MARKS = 2000
-LINK_WEIGHT = 10_000
 
 CARDS = CountedCards("metax", Device("", 0, 1, 65536, 100, KEY))
 
@@ -41,13 +41,6 @@ class Settings:
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The family of whole cards."""
-
-    def score(outlook: Outlook) -> float:
-        if not any(link_zone(device) for device in outlook.devices.values()):
-            return _published(outlook)
-        sign = -1 if settings.spread_penalty and outlook.node_policy == "spread" else 1
-        return sign * LINK_WEIGHT * links(outlook, outlook.cards(), link_zone)
-
     return (
         Profile(
             key=KEY,
@@ -60,7 +53,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             node_keys=(LOSSES, SCORES),
             core_default=CARDS.like.cores,
             checks=WHOLE_CHECKS,
-            hooks=Hooks(chooser=_chooser, node_score=score),
+            hooks=Hooks(chooser=_chooser, node_score=partial(_score, "spread" if settings.spread_penalty else "")),
         ),
     )
 
@@ -85,6 +78,12 @@ def _zones(node: Node) -> list[int]:
 def _chooser(context: FitContext) -> Chooser | None:
     linked = any(link_zone(state.device) for state in context.cards)
     return grouped(link_zone, Spill.SMALLEST_FIRST) if linked else None
+
+
+def _score(against: str, outlook: Outlook) -> float:
+    if not any(link_zone(device) for device in outlook.devices.values()):
+        return _published(outlook)
+    return link_term(outlook, outlook.cards(), against)
 
 
 def _published(outlook: Outlook) -> float:

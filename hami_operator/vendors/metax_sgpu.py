@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hami_operator.allocators.company import company, company_score, least_company
-from hami_operator.allocators.zones import Spill, grouped, link_zone, links
+from hami_operator.allocators.zones import LINK_WEIGHT, Spill, grouped, link_term, link_zone
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest, ProtocolError
 from hami_operator.core.jsonfields import Record, read_json, read_records
@@ -56,7 +57,6 @@ GIB_MIB = 1024
 #: Decimal suffixes that mean bytes here: 10^6 GiB is nobody's card. ``k`` is what 1000 GiB would come back as.
 BYTE_SUFFIXES = frozenset("MGTPE")
 
-SCORE_WEIGHT = 10_000
 CHECKS = (
     Check.PREDICATE,
     Check.CORDON,
@@ -84,16 +84,6 @@ class Settings(SharedNames):
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The family of shares."""
-
-    def score(outlook: Outlook) -> float:
-        sign = -1 if settings.spread_penalty and outlook.node_policy == "spread" else 1
-        if outlook.pod.annotations.get(APP_CLASS) == ONLINE:
-            return SCORE_WEIGHT * sum(company_score(company(outlook.tenants_of(c), _class_of)) for c in outlook.cards())
-        said = protocol.parse_bool(outlook.pod.annotations.get(TOPOLOGY, ""))
-        wanted = settings.topology_aware if said is None else said
-        whole = {share.card for shares in outlook.given for share in shares if share.cores == WHOLE}
-        return sign * SCORE_WEIGHT * links(outlook, whole, link_zone) if wanted and whole else 0
-
     return (
         Profile(
             key=KEY,
@@ -117,7 +107,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
                 charge=_charge,
                 predicate=_predicate,
                 chooser=_chooser,
-                node_score=score,
+                node_score=partial(_score, settings),
                 annotate=_annotate,
             ),
         ),
@@ -233,6 +223,16 @@ def _chooser(context: FitContext) -> Chooser | None:
     if context.pod.annotations.get(APP_CLASS) == ONLINE:
         return lambda candidates, count: least_company(candidates, count, _class_of)
     return grouped(link_zone, Spill.SMALLEST_FIRST) if context.request.cores == WHOLE else None
+
+
+def _score(settings: Settings, outlook: Outlook) -> float:
+    """Company for a latency-sensitive pod, links for one that takes whole cards."""
+    if outlook.pod.annotations.get(APP_CLASS) == ONLINE:
+        return LINK_WEIGHT * sum(company_score(company(outlook.tenants_of(c), _class_of)) for c in outlook.cards())
+    said = protocol.parse_bool(outlook.pod.annotations.get(TOPOLOGY, ""))
+    wanted = settings.topology_aware if said is None else said
+    whole = {share.card for shares in outlook.given for share in shares if share.cores == WHOLE}
+    return link_term(outlook, whole, "spread" if settings.spread_penalty else "") if wanted and whole else 0
 
 
 def _annotate(grant: Grant) -> dict[str, str]:
