@@ -125,6 +125,15 @@ def registered_whole_devices(profile: Profile, node: Node) -> tuple[Device, ...]
     return tuple(replace(device, cores=100) for device in registered_devices(profile, node))
 
 
+def overruled(container: Container, totals: Mapping[str, int]) -> tuple[str, ...]:
+    """Sentences for amounts that become others because several cards are taken whole."""
+    return tuple(
+        f"container {container.name!r}: {name} is {given} and becomes {total}: several cards are taken whole"
+        for name, total in totals.items()
+        if (given := amount(container, name, 0, protocol.INT32_MAX)) not in (None, total)
+    )
+
+
 def unknown_word(
     container: Container, resource: str, key: str, annotations: Mapping[str, str], allowed: Sequence[str]
 ) -> InvalidRequest:

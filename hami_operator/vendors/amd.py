@@ -6,7 +6,6 @@ Sources: HAMi v2.10.0 pkg/device/amd/device.go; Project-HAMi/amd-device-plugin, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest
@@ -27,10 +26,8 @@ from hami_operator.core.vendor import (
 SECTION = "amd"
 KEY = "AMD"
 
-
-@dataclass(frozen=True, slots=True)
-class Settings(SharedNames):
-    """The ``amd`` section of the device configuration."""
+#: The ``amd`` section of the device configuration.
+Settings = SharedNames
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:

@@ -6,21 +6,15 @@ own record tells later what a pod holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hami_operator.core import protocol
 from hami_operator.core.request import read_request, registered_whole_devices
-from hami_operator.core.vendor import WHOLE_CHECKS, Hooks, Profile, ResourceNames, SelectionKeys, charge_nothing
+from hami_operator.core.vendor import WHOLE_CHECKS, CountName, Hooks, Profile, SelectionKeys, charge_nothing
 
 SECTION = "biren"
 KEY = "Biren"
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The ``biren`` section of the device configuration."""
-
-    count_name: str
+#: The ``biren`` section of the device configuration.
+Settings = CountName
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
@@ -28,7 +22,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
     return (
         Profile(
             key=KEY,
-            names=ResourceNames(settings.count_name),
+            names=settings.names(),
             register_key="hami.io/node-biren-register",
             handshake_key="hami.io/node-handshake-biren",
             to_allocate_key="hami.io/Biren-devices-to-allocate",

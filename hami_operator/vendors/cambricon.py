@@ -6,8 +6,9 @@ called for cores and for memory, never for the count, and its profile describes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hami_operator.core.capacity import SplitCards
 from hami_operator.core.errors import InvalidRequest
@@ -51,10 +52,6 @@ class Settings(SharedNames):
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The one profile of this family."""
-
-    def annotate(grant: Grant) -> dict[str, str]:
-        return annotate_lists(grant) | _slice(grant) | dict.fromkeys(FLAG_KEYS[settings.dialect], "false")
-
     return (
         Profile(
             key=KEY,
@@ -73,7 +70,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             extra_keys=(PROFILE_KEY, INSTANCE_KEY, *FLAG_KEYS["both"]),
             memory_unit_mib=UNIT_MIB,
             core_default=CARD_CORES,
-            hooks=Hooks(admit=_admit, annotate=annotate),
+            hooks=Hooks(admit=_admit, annotate=partial(_annotate, FLAG_KEYS[settings.dialect])),
         ),
     )
 
@@ -104,11 +101,12 @@ def _admit(profile: Profile, container: Container, annotations: Mapping[str, str
     return Admission(claimed=True, resources={names.cores: request.cores}, warnings=warnings)
 
 
-def _slice(grant: Grant) -> dict[str, str]:
-    """``<card index>_<cores>_<memory units>`` of the first card of the first container that has one.
+def _annotate(flags: Sequence[str], grant: Grant) -> dict[str, str]:
+    """The lists, the flag, and ``<card index>_<cores>_<memory units>`` of the first card of all.
 
     HAMi: v2.7.0 looked at the first container alone and crashed where that has no card.
     """
     first = next(share for shares in grant.given for share in shares)
     index = grant.devices[first.card].index
-    return {PROFILE_KEY: f"{index}_{first.cores}_{first.memory_mib // UNIT_MIB}"}
+    own = {PROFILE_KEY: f"{index}_{first.cores}_{first.memory_mib // UNIT_MIB}", **dict.fromkeys(flags, "false")}
+    return annotate_lists(grant) | own

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hami_operator.core import protocol
 from hami_operator.core.capacity import MOST_CARDS, CountedCards, reported
@@ -67,10 +68,6 @@ class Settings:
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
     """The family of whole cards, and that of shares."""
-
-    def admit(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
-        return _admit(profile, settings.slices, container)
-
     return (
         Profile(
             key=WHOLE_KEY,
@@ -97,7 +94,12 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             extra_keys=(ASSIGNED, ASSIGNED_TIME, *CARD_KEYS, REQUEST_SIZE, CONTAINERS),
             tenant_keys=(),
             checks=GENERIC_CHECKS,
-            hooks=Hooks(admit=admit, node_gate=_same_slices, predicate=_has_slices, annotate=_annotate),
+            hooks=Hooks(
+                admit=partial(_admit, settings.slices),
+                node_gate=_same_slices,
+                predicate=_has_slices,
+                annotate=_annotate,
+            ),
         ),
     )
 
@@ -117,7 +119,7 @@ def slices_of(percent: int, per_card: int) -> int:
     return -(-percent * per_card // 100)
 
 
-def _admit(profile: Profile, per_card: int, container: Container) -> Admission:
+def _admit(per_card: int, profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
     """The percentage is rounded up to slices, and the slices are asked for, which the plugin is called by."""
     request, names = profile.request(container), profile.names
     if request is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hami_operator.core import protocol
 from hami_operator.core.capacity import SplitCards
 from hami_operator.core.model import Container
-from hami_operator.core.request import amount, read_request, registered_devices
+from hami_operator.core.request import amount, overruled, read_request, registered_devices
 from hami_operator.core.vendor import (
     Admission,
     Grant,
@@ -99,9 +99,8 @@ def _admit(profile: Profile, container: Container, annotations: Mapping[str, str
     if request.count == 1:
         amount(container, name, 0, CARD_CORES)
         return Admission(claimed=True)
-    total, given = request.count * CARD_CORES, amount(container, name, 0, protocol.INT32_MAX)
-    text = f"container {container.name!r}: {name} is {given} and becomes {total}: several cards are taken whole"
-    return Admission(claimed=True, resources={name: total}, warnings=() if given in (None, total) else (text,))
+    total = {name: request.count * CARD_CORES}
+    return Admission(claimed=True, resources=total, warnings=overruled(container, total))
 
 
 def _admit_chip(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:

@@ -6,7 +6,7 @@ Sources: HAMi v2.7.0 and v2.10.0 pkg/device/kunlun/{device,topology}.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hami_operator.allocators.wings import COUNTS, by_index, power_of_two, worth
 from hami_operator.core.capacity import CountedCards
@@ -18,12 +18,12 @@ from hami_operator.core.vendor import (
     Admission,
     Check,
     Chooser,
+    CountName,
     FitContext,
     Grant,
     Hooks,
     Outlook,
     Profile,
-    ResourceNames,
     SelectionKeys,
     annotate_lists,
     charge_whole,
@@ -41,11 +41,8 @@ SCORES = {-1: 3000, 0: 2000, 1: 1000, 2: 0}
 OTHER_SCORE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The ``kunlun`` section of the device configuration, as far as whole cards go."""
-
-    count_name: str
+#: The ``kunlun`` section of the device configuration, as far as whole cards go.
+Settings = CountName
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
@@ -53,7 +50,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
     return (
         Profile(
             key=KEY,
-            names=ResourceNames(settings.count_name),
+            names=settings.names(),
             register_key="",
             to_allocate_key="",
             allocated_key="hami.io/kunlun-allocated",

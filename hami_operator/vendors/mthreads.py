@@ -7,13 +7,13 @@ pod, hence the one card.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hami_operator.core import protocol
 from hami_operator.core.capacity import SplitCards
 from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Container, DeviceRequest
-from hami_operator.core.request import amount, read_request
+from hami_operator.core.request import amount, overruled, read_request
 from hami_operator.core.vendor import (
     Admission,
     Grant,
@@ -38,10 +38,8 @@ INDEX_KEY = "mthreads.com/gpu-index"
 NODE_KEY = "mthreads.com/predicate-node"
 TIME_KEY = "mthreads.com/predicate-time"
 
-
-@dataclass(frozen=True, slots=True)
-class Settings(SharedNames):
-    """The ``mthreads`` section of the device configuration."""
+#: The ``mthreads`` section of the device configuration.
+Settings = SharedNames
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
@@ -110,12 +108,12 @@ def _whole_cards(profile: Profile, container: Container, count: int, annotations
             f"which is {count}, or none: it is filled in"
         )
     resources = {profile.names.memory: CARD_UNITS * count, profile.names.cores: CARD_CORES * count}
-    warnings = tuple(
-        f"container {container.name!r}: {name} is {given} and becomes {total}: several cards are taken whole"
-        for name, total in resources.items()
-        if (given := amount(container, name, 0, protocol.INT32_MAX)) not in (None, total)
+    return Admission(
+        claimed=True,
+        resources=resources,
+        annotations={COUNT_KEY: str(count)},
+        warnings=overruled(container, resources),
     )
-    return Admission(claimed=True, resources=resources, annotations={COUNT_KEY: str(count)}, warnings=warnings)
 
 
 def _annotate(grant: Grant) -> dict[str, str]:

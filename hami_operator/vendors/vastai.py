@@ -6,8 +6,6 @@ Sources: HAMi v2.10.0 pkg/device/vastai/device.go. A node registers cards, or di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hami_operator.allocators.zones import Spill, grouped, togetherness
 from hami_operator.core import protocol
 from hami_operator.core.model import Device
@@ -18,11 +16,11 @@ from hami_operator.core.vendor import (
     CardState,
     Check,
     Chooser,
+    CountName,
     FitContext,
     Hooks,
     Outlook,
     Profile,
-    ResourceNames,
     SelectionKeys,
     charge_nothing,
 )
@@ -30,12 +28,8 @@ from hami_operator.core.vendor import (
 SECTION = "vastai"
 KEY = "Vastai"
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The ``vastai`` section of the device configuration."""
-
-    count_name: str
+#: The ``vastai`` section of the device configuration.
+Settings = CountName
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
@@ -43,7 +37,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
     return (
         Profile(
             key=KEY,
-            names=ResourceNames(settings.count_name),
+            names=settings.names(),
             register_key="hami.io/node-va-register",
             handshake_key="hami.io/node-handshake-va",
             to_allocate_key="hami.io/Vastai-devices-to-allocate",
