@@ -106,25 +106,12 @@ class Check(enum.Enum):
     PREDICATE = "F"
 
 
+#: What concerns cards that are given whole and are counted by their slots alone.
+WHOLE_CHECKS = (Check.HEALTH, Check.CORDON, Check.TYPE, Check.UUID, Check.SLOTS, Check.MUTEX)
+
 #: The generic rule of HAMi v2.10 (pkg/device/*/device.go Fit), which every family starts from. Quota (Q) is asked by
 #: the engine after MEMORY has fixed the charge, NUMA (N) is a grouping of the candidates, K a clamp of the charge.
-GENERIC_CHECKS = (
-    Check.HEALTH,
-    Check.CORDON,
-    Check.TYPE,
-    Check.UUID,
-    Check.SLOTS,
-    Check.MUTEX,
-    Check.MEMORY,
-    Check.CORES,
-    Check.EXCLUSIVE,
-    Check.ZERO_CORE,
-    Check.PREDICATE,
-)
-
-
-#: Of these, what concerns cards that are given whole and are counted by their slots alone.
-WHOLE_CHECKS = (Check.HEALTH, Check.CORDON, Check.TYPE, Check.UUID, Check.SLOTS, Check.MUTEX)
+GENERIC_CHECKS = (*WHOLE_CHECKS, Check.MEMORY, Check.CORES, Check.EXCLUSIVE, Check.ZERO_CORE, Check.PREDICATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +209,11 @@ class Profile:
 
     key: str
     names: ResourceNames
-    register_key: str
-    to_allocate_key: str
     allocated_key: str
     request_of: Callable[[Profile, Container], DeviceRequest | None]
     inventory_of: Callable[[Profile, Node], tuple[Device, ...]]
+    register_key: str = ""
+    to_allocate_key: str = ""
     handshake_key: str = ""
     lock_key: str = ""
     selection: SelectionKeys = SelectionKeys()

@@ -12,6 +12,7 @@ from hami_operator.core.errors import InvalidRequest
 from hami_operator.core.model import Container, Device
 from hami_operator.core.request import amount, read_request, registered_devices
 from hami_operator.core.vendor import (
+    WHOLE_CHECKS,
     Admission,
     Charge,
     Check,
@@ -51,16 +52,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             extra_keys=("hami.io/amd-cu-allocated",),
             core_default=100,
             model_label=True,
-            checks=(
-                Check.HEALTH,
-                Check.CORDON,
-                Check.TYPE,
-                Check.UUID,
-                Check.SLOTS,
-                Check.MUTEX,
-                Check.MEMORY,
-                Check.CORES,
-            ),
+            checks=(*WHOLE_CHECKS, Check.MEMORY, Check.CORES),
             hooks=Hooks(admit=_admit, charge=_charge),
         ),
     )

@@ -61,8 +61,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
         Profile(
             key=KEY,
             names=ResourceNames(settings.count_name, cores=settings.core_name),
-            register_key="",
-            to_allocate_key="",
             allocated_key="hami.io/aws-neuron-devices-allocated",
             request_of=_request,
             inventory_of=_inventory,

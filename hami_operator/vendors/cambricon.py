@@ -56,7 +56,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
         Profile(
             key=KEY,
             names=settings.names(),
-            register_key="",
             to_allocate_key="hami.io/cambricon-mlu-devices-to-allocate",
             allocated_key="hami.io/cambricon-mlu-devices-allocated",
             lock_key="cambricon.com/dsmlu.lock",

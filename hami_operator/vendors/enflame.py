@@ -72,7 +72,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
         Profile(
             key=WHOLE_KEY,
             names=ResourceNames(settings.whole_name),
-            register_key="",
             to_allocate_key="hami.io/enflame-gcu-devices-to-allocate",
             allocated_key="hami.io/enflame-gcu-devices-allocated",
             request_of=read_request,
@@ -84,7 +83,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             key=KEY,
             names=ResourceNames(settings.count_name, memory=settings.percentage_name),
             register_key=SHARED_CAPACITY,
-            to_allocate_key="",
             allocated_key="hami.io/enflame-vgpu-devices-allocated",
             live_name=SLICES_NAME,
             byte_suffixes=frozenset(),

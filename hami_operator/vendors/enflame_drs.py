@@ -79,7 +79,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
                 settings.partition_name, settings.partition_memory_name, cores=settings.partition_core_name
             ),
             register_key=DRS_CAPACITY,
-            to_allocate_key="",
             allocated_key="hami.io/enflame-vgpu-devices-allocated",
             request_of=_request,
             inventory_of=_inventory,

@@ -56,7 +56,6 @@ def _counted_profile(names: SharedNames) -> Profile:
     return Profile(
         key=KEY,
         names=names.names(),
-        register_key="",
         to_allocate_key="hami.io/iluvatar-vgpu-devices-to-allocate",
         allocated_key="hami.io/iluvatar-vgpu-devices-allocated",
         request_of=read_request,

@@ -51,8 +51,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
         Profile(
             key=KEY,
             names=settings.names(),
-            register_key="",
-            to_allocate_key="",
             allocated_key="hami.io/kunlun-allocated",
             request_of=read_request,
             inventory_of=_inventory,

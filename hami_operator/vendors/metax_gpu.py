@@ -45,7 +45,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
         Profile(
             key=KEY,
             names=ResourceNames(settings.whole_name),
-            register_key="",
             to_allocate_key="hami.io/metax-gpu-devices-to-allocate",
             allocated_key="hami.io/metax-gpu-devices-allocated",
             request_of=read_request,

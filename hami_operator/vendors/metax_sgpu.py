@@ -21,6 +21,7 @@ from hami_operator.core.quantity import BINARY_SUFFIXES
 from hami_operator.core.reasons import Reason
 from hami_operator.core.request import amount, memory_amount, unknown_word
 from hami_operator.core.vendor import (
+    GENERIC_CHECKS,
     Admission,
     CardState,
     Charge,
@@ -57,17 +58,8 @@ GIB_MIB = 1024
 #: Decimal suffixes that mean bytes here: 10^6 GiB is nobody's card. ``k`` is what 1000 GiB would come back as.
 BYTE_SUFFIXES = frozenset("MGTPE")
 
-CHECKS = (
-    Check.PREDICATE,
-    Check.CORDON,
-    Check.UUID,
-    Check.SLOTS,
-    Check.MUTEX,
-    Check.MEMORY,
-    Check.CORES,
-    Check.EXCLUSIVE,
-    Check.ZERO_CORE,
-)
+#: The family's own rule comes first: it has a word of its own for cards that are broken.
+CHECKS = (Check.PREDICATE, *(check for check in GENERIC_CHECKS if check is not Check.PREDICATE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
         Profile(
             key=KEY,
             names=settings.names(),
-            register_key="",
-            to_allocate_key="",
             allocated_key="hami.io/mthreads-vgpu-devices-allocated",
             request_of=_request,
             inventory_of=SplitCards("mthreads", CARD_CORES).devices,
