@@ -71,38 +71,56 @@ def generic_may_have(card: Device, used: Amounts, request: DeviceRequest) -> boo
     return card.healthy and used.slots < card.slots and enough and alone and not exhausted
 
 
-def _optional(**strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional=strategies)
+def drawn(value: Any) -> st.SearchStrategy[Any]:
+    """A strategy as it is, a value as the one there is."""
+    return value if isinstance(value, st.SearchStrategy) else st.just(value)
+
+
+def card(**fields: Any) -> st.SearchStrategy[Device]:
+    """A card with these fields, each a value or a strategy."""
+    return st.builds(Device, **{name: drawn(value) for name, value in {"uuid": "", "index": 0, **fields}.items()})
+
+
+often_healthy = st.sampled_from([True, True, True, False])
+
+
+def amounts(count: str, rest: Mapping[str, Sequence[Any]], counts: Sequence[int] = (1, 2, 3)) -> Any:
+    """A count, and of each other name one of its amounts; None: it is not named."""
+    parts = {name: st.sampled_from(values) for name, values in rest.items()}
+    return st.builds(
+        lambda number, more: {count: number, **{name: value for name, value in more.items() if value is not None}},
+        st.sampled_from(counts),
+        st.fixed_dictionaries(parts),
+    )
+
+
+def _shares(profile: Profile, encode: Callable[[Sequence[Device]], str], **fields: Any) -> Family:
+    """Cards that are shared by memory, its percentage and cores, whatever the names."""
+    names = profile.names
+    usual = {"slots": st.integers(1, 3), "memory_mib": st.sampled_from([500, 1000, 1000, 2000])}
+    return Family(
+        profile=profile,
+        devices=card(**usual, healthy=often_healthy, mode="hami-core", **fields),
+        amounts=amounts(
+            names.count,
+            {
+                names.memory: [1, 250, 500, 999, 1000, 1001, None, None],
+                names.memory_percent: [1, 33, 50, 100, None, None, None],
+                names.cores: [0, 1, 30, 50, 100, None, None, None],
+            },
+        ),
+        may_have=generic_may_have,
+        encode=encode,
+    )
 
 
 def _nvidia(profile: Profile) -> Family:
-    names = profile.names
-    extras = {
-        names.memory: st.sampled_from([1, 250, 500, 999, 1000, 1001]),
-        names.memory_percent: st.sampled_from([1, 33, 50, 100]),
-        names.cores: st.sampled_from([0, 1, 30, 50, 100]),
-    }
-    return Family(
-        profile=profile,
-        devices=st.builds(
-            Device,
-            uuid=st.just(""),
-            index=st.just(0),
-            slots=st.integers(1, 3),
-            memory_mib=st.sampled_from([500, 1000, 1000, 2000]),
-            cores=st.sampled_from([100, 100, 150]),
-            type=st.sampled_from(["NVIDIA-NVIDIA A30", "NVIDIA-Tesla T4"]),
-            numa=st.integers(0, 1),
-            healthy=st.sampled_from([True, True, True, False]),
-            mode=st.just("hami-core"),
-        ),
-        amounts=st.builds(
-            lambda count, rest: {names.count: count, **rest},
-            st.integers(1, 3),
-            st.fixed_dictionaries({}, optional=extras),
-        ),
-        may_have=generic_may_have,
-        encode=protocol.encode_devices_text,
+    return _shares(
+        profile,
+        protocol.encode_devices_text,
+        cores=st.sampled_from([100, 100, 150]),
+        type=st.sampled_from(["NVIDIA-NVIDIA A30", "NVIDIA-Tesla T4"]),
+        numa=st.integers(0, 1),
     )
 
 
@@ -125,18 +143,14 @@ class InParts(Family):
 def _mig(profile: Profile, model: str, encode: Callable[[Sequence[Device]], str], custom: Mapping[str, Any]) -> Family:
     """Cards as the profile itself reads them, so that they compare equal when they are read again."""
     names = profile.names
-    card = Device("", 0, 7, 24576, 100, "NVIDIA-NVIDIA A30", mode="mig", custom=custom)
-    text = {profile.register_key: encode([replace(card, uuid="GPU-x")])}
+    whole = Device("GPU-x", 0, 7, 24576, 100, "NVIDIA-NVIDIA A30", mode="mig", custom=custom)
+    text = {profile.register_key: encode([whole])}
     (read,) = profile.inventory(read_node({"metadata": {"name": "n", "annotations": text}}))
-    extras = {names.memory: st.sampled_from([1, 3000, 6000, 9000, 13000, 24000, 30000])}
+    sizes = [1, 3000, 6000, 9000, 13000, 24000, 30000, None, None, None]
     return InParts(
         profile=profile,
         devices=st.builds(replace, st.just(read), numa=st.integers(0, 1), healthy=st.sampled_from([True, True, False])),
-        amounts=st.builds(
-            lambda count, rest: {names.count: count, **rest},
-            st.integers(1, 5),
-            st.fixed_dictionaries({}, optional=extras),
-        ),
+        amounts=amounts(names.count, {names.memory: sizes}, range(1, 6)),
         may_have=generic_may_have,
         encode=encode,
         model=model,
@@ -161,35 +175,11 @@ def _placements(profile: Profile) -> Family:
 
 
 def _volcano(profile: Profile) -> Family:
-    names = profile.names
-    extras = {
-        names.memory: st.sampled_from([1, 250, 500, 999, 1000, 1001]),
-        names.memory_percent: st.sampled_from([1, 33, 50, 100]),
-        names.cores: st.sampled_from([0, 1, 30, 50, 100]),
-    }
-    return Family(
-        profile=profile,
-        devices=st.builds(
-            Device,
-            uuid=st.just(""),
-            index=st.just(0),
-            slots=st.integers(1, 3),
-            memory_mib=st.sampled_from([500, 1000, 2000]),
-            cores=st.just(100),
-            type=st.just("NVIDIA-NVIDIA A30"),
-            healthy=st.sampled_from([True, True, True, False]),
-            mode=st.just("hami-core"),
-        ),
-        amounts=st.builds(
-            lambda count, rest: {names.count: count, **rest},
-            st.integers(1, 3),
-            st.fixed_dictionaries({}, optional=extras),
-        ),
-        may_have=generic_may_have,
-        encode=lambda cards: "".join(
-            f"{c.uuid},{c.slots},{c.memory_mib},{c.type},{str(c.healthy).lower()},{c.mode}:" for c in cards
-        ),
-    )
+    return _shares(profile, _volcano_text, cores=100, type="NVIDIA-NVIDIA A30")
+
+
+def _volcano_text(cards: Sequence[Device]) -> str:
+    return "".join(f"{c.uuid},{c.slots},{c.memory_mib},{c.type},{str(c.healthy).lower()},{c.mode}:" for c in cards)
 
 
 FAMILIES: Mapping[str, Sequence[Callable[[Profile], Family]]] = {

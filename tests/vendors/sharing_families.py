@@ -13,7 +13,7 @@ from hami_operator.core.model import Device, DeviceRequest, Node
 from hami_operator.core.objects import read_node
 from hami_operator.core.vendor import Amounts, Profile
 
-from .families import Family, generic_may_have
+from .families import Family, amounts, card, generic_may_have, often_healthy
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,13 @@ def _counted(word: str, unit_mib: int, cores: int) -> Callable[[Profile], Family
         names = profile.names
         return Counted(
             profile=profile,
-            devices=st.builds(
-                Device,
-                uuid=st.just(""),
-                index=st.just(0),
-                slots=st.just(100),
+            devices=card(
+                slots=100,
                 memory_mib=st.sampled_from([2 * unit_mib, 4 * unit_mib]),
-                cores=st.just(cores),
-                type=st.just(profile.key),
+                cores=cores,
+                type=profile.key,
             ),
-            amounts=_amounts(
-                names.count, {names.memory: [1, 2, 3, None], names.cores: [0, 1, cores // 4, cores, None]}
-            ),
+            amounts=amounts(names.count, {names.memory: [1, 2, 3, None], names.cores: [0, 1, cores // 4, cores, None]}),
             may_have=generic_may_have,
             encode=protocol.encode_devices_text,
             word=word,
@@ -81,27 +76,15 @@ def _counted(word: str, unit_mib: int, cores: int) -> Callable[[Profile], Family
     return family
 
 
-def _amounts(count: str, rest: Mapping[str, Sequence[int | None]], counts: Sequence[int] = (1, 2, 3)) -> Any:
-    """A count, and of each other name one of its amounts; None: it is not named."""
-    parts = {name: st.sampled_from(values) for name, values in rest.items()}
-    return st.builds(
-        lambda number, more: {count: number, **{name: value for name, value in more.items() if value is not None}},
-        st.sampled_from(counts),
-        st.fixed_dictionaries(parts),
-    )
-
-
 def _card(**fields: Any) -> st.SearchStrategy[Device]:
     usual: dict[str, Any] = {
-        "uuid": st.just(""),
-        "index": st.just(0),
         "slots": st.integers(1, 3),
         "memory_mib": st.sampled_from([500, 1000, 1000, 2000]),
-        "cores": st.just(100),
+        "cores": 100,
         "numa": st.integers(0, 1),
-        "healthy": st.sampled_from([True, True, True, False]),
+        "healthy": often_healthy,
     }
-    return st.builds(Device, **{**usual, **fields})
+    return card(**{**usual, **fields})
 
 
 def _registered(profile: Profile) -> Family:
@@ -112,10 +95,10 @@ def _registered(profile: Profile) -> Family:
         profile=profile,
         devices=_card(
             type=st.sampled_from(["DCU-K100_AI", "DCU-Z100L"]),
-            mode=st.just("hami"),
+            mode="hami",
             memory_mib=st.sampled_from([2 * unit, 4 * unit]),
         ),
-        amounts=_amounts(names.count, {names.memory: [1, 2, 3, None], names.cores: [0, 1, 50, 100, None]}),
+        amounts=amounts(names.count, {names.memory: [1, 2, 3, None], names.cores: [0, 1, 50, 100, None]}),
         may_have=generic_may_have,
         encode=protocol.encode_devices_text,
     )
@@ -132,8 +115,8 @@ def _amd(profile: Profile) -> Family:
     names = profile.names
     return Family(
         profile=profile,
-        devices=_card(type=st.just("AMD Instinct MI300X VF"), cores=st.sampled_from([304, 304, 40, 304, 3, 0])),
-        amounts=_amounts(names.count, {names.memory: [1, 100, 250, None], names.cores: [1, 10, 33, 100, None]}),
+        devices=_card(type="AMD Instinct MI300X VF", cores=st.sampled_from([304, 304, 40, 304, 3, 0])),
+        amounts=amounts(names.count, {names.memory: [1, 100, 250, None], names.cores: [1, 10, 33, 100, None]}),
         may_have=_amd_may_have,
         encode=_json(profile),
     )
@@ -158,7 +141,7 @@ def _biren(profile: Profile) -> Family:
     return Family(
         profile=profile,
         devices=_card(type=st.sampled_from(["Biren", "BR104"])),
-        amounts=_amounts(profile.names.count, {}),
+        amounts=amounts(profile.names.count, {}),
         may_have=_whole_may_have,
         encode=_json(profile),
     )
@@ -168,8 +151,8 @@ def _vastai(profile: Profile) -> Family:
     dies = st.sampled_from(["1", "2", "10"]).map(lambda card: {"DeviceStrategy": "die", "AIC": card})
     return Family(
         profile=profile,
-        devices=_card(type=st.just("Vastai"), memory_mib=st.just(0), custom=st.just({}) | dies),
-        amounts=_amounts(profile.names.count, {}),
+        devices=_card(type="Vastai", memory_mib=0, custom=st.just({}) | dies),
+        amounts=amounts(profile.names.count, {}),
         may_have=_whole_may_have,
         encode=_json(profile),
     )
@@ -200,14 +183,14 @@ def _ascend(
         return kind(
             profile=profile,
             devices=_card(
-                type=st.just(profile.key),
-                memory_mib=st.just(memory_mib),
-                cores=st.just(cores),
+                type=profile.key,
+                memory_mib=memory_mib,
+                cores=cores,
                 custom=st.just({}) | networks,
                 healthy=st.sampled_from([True] * 15 + [False]),
                 slots=st.integers(2, 4),
             ),
-            amounts=_amounts(names.count, {names.memory: [1, 1, 1, *slices, memory_mib, None]}, counts),
+            amounts=amounts(names.count, {names.memory: [1, 1, 1, *slices, memory_mib, None]}, counts),
             may_have=may_have,
             encode=_json(profile),
             together=_whole_modules if kind is Dies else None,

@@ -15,7 +15,7 @@ from hami_operator.core.objects import read_node
 from hami_operator.core.vendor import Amounts, Profile
 from hami_operator.vendors.enflame_drs import Partition
 
-from .families import Family, generic_may_have
+from .families import Family, amounts, card, generic_may_have, often_healthy
 
 #: More of every amount than the cards have: what the kubelet's counting refuses is told of no card.
 PLENTY = "1000000"
@@ -75,16 +75,6 @@ def no_text(cards: Sequence[Device]) -> str:
     raise AssertionError("these cards register nothing")
 
 
-def card(**fields: Any) -> st.SearchStrategy[Device]:
-    strategies = {
-        name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in fields.items()
-    }
-    return st.builds(Device, **{"uuid": st.just(""), "index": st.just(0), **strategies})
-
-
-often_healthy = st.sampled_from([True, True, True, False])
-
-
 def idle(device: Device, used: Amounts, request: DeviceRequest) -> bool:
     return device.healthy and used.slots == 0
 
@@ -96,25 +86,27 @@ def anything(cards: Sequence[Device]) -> bool:
 # -- MetaX -------------------------------------------------------------------------------------------------------
 
 
-def _metax_gpu(profile: Profile) -> Family:
-    name = profile.names.count
-    return Reported(
-        profile=profile,
-        devices=card(slots=1, memory_mib=65536, cores=100, type="Metax-GPU"),
-        amounts=st.sampled_from([1, 1, 2, 3]).map(lambda count: {name: count}),
-        may_have=idle,
-        encode=no_text,
-        word="metax",
-        counts={name: 1},
-    )
+def _whole(word: str, memory_mib: int) -> Callable[[Profile], Family]:
+    """Cards that are counted and given whole, called ``<node>-<word>-<index>``."""
+
+    def family(profile: Profile) -> Family:
+        name = profile.names.count
+        return Reported(
+            profile=profile,
+            devices=card(slots=1, memory_mib=memory_mib, cores=100, type=profile.key),
+            amounts=amounts(name, {}, [1, 1, 2, 3]),
+            may_have=idle,
+            encode=no_text,
+            word=word,
+            counts={name: 1},
+        )
+
+    return family
 
 
 def _metax_sgpu(profile: Profile) -> Family:
     names = profile.names
-    extras = {
-        names.memory: st.sampled_from(["1Mi", "300Mi", "500Mi", "1000Mi", 1]),
-        names.cores: st.sampled_from([0, 10, 50, 100]),
-    }
+    memory = ["1Mi", "300Mi", "500Mi", "1000Mi", 1, None, None]
     return Family(
         profile=profile,
         devices=card(
@@ -126,11 +118,7 @@ def _metax_sgpu(profile: Profile) -> Family:
             healthy=often_healthy,
             custom=st.integers(0, 2).map(lambda zone: {"zone": zone, "qos": ""}),
         ),
-        amounts=st.builds(
-            lambda count, rest: {names.count: count, **rest},
-            st.integers(1, 3),
-            st.fixed_dictionaries({}, optional=extras),
-        ),
+        amounts=amounts(names.count, {names.memory: memory, names.cores: [0, 10, 50, 100, None, None]}),
         may_have=generic_may_have,
         encode=_metax_list,
     )
@@ -192,7 +180,7 @@ def _kunlun(profile: Profile) -> Family:
     return Board(
         profile=profile,
         devices=card(slots=100, memory_mib=98304, cores=100, type="kunlun"),
-        amounts=st.sampled_from([1, 1, 2, 2, 4, 8, 3]).map(lambda count: {name: count}),
+        amounts=amounts(name, {}, [1, 1, 2, 2, 4, 8, 3]),
         may_have=idle,
         encode=no_text,
         together=_linked,
@@ -208,11 +196,7 @@ def _xpu(profile: Profile) -> Family:
     return Named(
         profile=profile,
         devices=card(slots=4, memory_mib=98304, cores=100, type="XPU", healthy=often_healthy),
-        amounts=st.builds(
-            lambda count, memory: {names.count: count, **memory},
-            st.sampled_from([1, 1, 2, 3, 4, 5, 6]),
-            st.sampled_from([{}, {names.memory: 24576}, {names.memory: 49152}, {names.memory: 20000}]),
-        ),
+        amounts=amounts(names.count, {names.memory: [None, 24576, 49152, 20000]}, [1, 1, 2, 3, 4, 5, 6]),
         may_have=_slice_fits,
         encode=lambda cards: protocol.encode_devices_json(cards, "XPU"),
         together=_slices_go,
@@ -274,19 +258,6 @@ _cores = _neuron(
 # -- Enflame -----------------------------------------------------------------------------------------------------
 
 
-def _gcu(profile: Profile) -> Family:
-    name = profile.names.count
-    return Reported(
-        profile=profile,
-        devices=card(slots=1, memory_mib=100, cores=100, type="GCU"),
-        amounts=st.sampled_from([1, 1, 2, 3]).map(lambda count: {name: count}),
-        may_have=idle,
-        encode=no_text,
-        word="GCU",
-        counts={name: 1},
-    )
-
-
 @dataclass(frozen=True)
 class Minors(Reported):
     """Cards of six slices, of which some don't work."""
@@ -344,7 +315,7 @@ def _drs(profile: Profile) -> Family:
     return Cut(
         profile=profile,
         devices=card(slots=6, memory_mib=40960, cores=100, type="Enflame", custom={"minor": 0, "partitions": SIZES}),
-        amounts=st.sampled_from([1, 1, 2, 3, 6]).map(lambda slices: {name: slices}),
+        amounts=amounts(name, {}, [1, 1, 2, 3, 6]),
         may_have=_partition_fits,
         encode=_drs_text,
         word="enflame-drs",
@@ -368,10 +339,10 @@ def _partition_fits(device: Device, used: Amounts, request: DeviceRequest) -> bo
 
 #: By family key, one or several kinds of nodes and requests each.
 FAMILIES: Mapping[str, Sequence[Callable[[Profile], Family]]] = {
-    "GCU": (_gcu,),
+    "GCU": (_whole("GCU", 100),),
     "Enflame": (_enflame,),
     "Enflame-DRS": (_drs,),
-    "Metax-GPU": (_metax_gpu,),
+    "Metax-GPU": (_whole("metax", 65536),),
     "Metax-SGPU": (_metax_sgpu,),
     "kunlun": (_kunlun,),
     "XPU": (_xpu,),
