@@ -180,11 +180,13 @@ def _check(
             f"pod has node assigned: spec.nodeName is {node!r} while {_named(first, profiles)}; allowed is none, "
             f"since {settings.scheduler_name} chooses node and cards together"
         )
-    for profile in profiles:
-        request.check_one_name(profile, [entry.container for entry in asked])
     _check_words(annotations, profiles)
     _check_size(annotations)
     warnings = [text for entry in asked for admission in entry.admissions for text in admission.warnings]
+    for number, profile in enumerate(profiles):
+        request.check_one_name(profile, [entry.container for entry in asked])
+        claimed = [entry.container.name for entry in asked if entry.admissions[number].claimed]
+        warnings += request.several_containers(profile, claimed)
     for entry in asked:
         if entry.claimed and entry.container.privileged:
             text = f"{_named(entry, profiles)} and is privileged: it would see every card of its node"

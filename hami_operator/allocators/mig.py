@@ -135,7 +135,8 @@ def slot_of(share: Share) -> Slot:
 
 def only_in_parts(context: FitContext, state: CardState) -> Reason | None:
     """A card that is not in MIG mode and of which some pod holds a part: nobody knows what is left of it."""
-    return Reason.CARD_PARTITIONS_UNKNOWN if state.tenants and not state.device.parts else None
+    held = any(tenant.share.place for tenant in state.tenants)
+    return Reason.CARD_PARTITIONS_UNKNOWN if held and not state.device.parts else None
 
 
 def parts(context: FitContext, state: CardState, charge: Charge) -> Sequence[Charge] | Reason:
@@ -145,7 +146,7 @@ def parts(context: FitContext, state: CardState, charge: Charge) -> Sequence[Cha
     The part's memory is charged, and its compute where the card tells it.
     """
     partitions, request = _partitions(state.device), context.request
-    taken = [slot_of(tenant.share) for tenant in state.tenants]
+    taken = [slot_of(tenant.share) for tenant in state.tenants if tenant.share.place]
     if state.used_slots > len(taken) or partitions.problem(taken):
         return Reason.CARD_PARTITIONS_UNKNOWN
     whole = request.memory_mib is None and request.memory_percent in (None, 100)

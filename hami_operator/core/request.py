@@ -157,6 +157,14 @@ def check_one_name(profile: Profile, containers: Sequence[Container]) -> None:
         raise InvalidRequest(f"{named}; allowed is one of {', '.join(profile.one_name)} per pod")
 
 
+def several_containers(profile: Profile, names: Sequence[str]) -> tuple[str, ...]:
+    """A warning where these containers ask for the family and its plugin serves one of a pod alone."""
+    if not profile.one_container or len(names) < 2:
+        return ()
+    named = " and ".join(repr(name) for name in names)
+    return (f"containers {named} ask for {profile.names.count}: {profile.one_container}",)
+
+
 def read_selection(profile: Profile, annotations: Mapping[str, str]) -> Selection:
     """Which cards the pod lets itself be given, from the family's annotations (trimmed; empty = no constraint)."""
     keys = profile.selection

@@ -203,7 +203,8 @@ class Profile:
     ``tenant_keys``: the family's cards know their shares one by one, with these annotations of each pod (None: they
     don't); with ``part_tenants`` these are the shares of parts alone, and each for as long as its pod lives: a part is
     not given back when its init container ends. ``shares_of`` reads a pod's device list.
-    ``one_name``: resource names of which a pod may use only one.
+    ``one_name``: resource names of which a pod may use only one; ``one_container``: why the plugin can't serve a pod of
+    which several containers ask (it is told at admission).
     ``byte_suffixes`` are those that mean bytes in a quota's amount of memory (none where memory is no MiB).
     """
 
@@ -233,6 +234,7 @@ class Profile:
     part_tenants: bool = False
     shares_of: Callable[[Profile, Pod, str], tuple[tuple[Share, ...], ...]] = read_shares
     one_name: tuple[str, ...] = ()
+    one_container: str = ""
     byte_suffixes: frozenset[str] = BINARY_SUFFIXES
     checks: tuple[Check, ...] = GENERIC_CHECKS
     hooks: Hooks = _BY_THE_RULE

@@ -52,6 +52,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             extra_keys=("hami.io/amd-cu-allocated",),
             core_default=100,
             model_label=True,
+            one_container="the plugin takes the pod for done once the first has its card, and serves no other",
             checks=(*WHOLE_CHECKS, Check.MEMORY, Check.CORES),
             hooks=Hooks(admit=_admit, charge=_charge),
         ),

@@ -69,6 +69,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             extra_keys=(PROFILE_KEY, INSTANCE_KEY, *FLAG_KEYS["both"]),
             memory_unit_mib=UNIT_MIB,
             core_default=CARD_CORES,
+            one_container="the plugin serves pods of which one container has a slice, and finds none to serve here",
             hooks=Hooks(admit=_admit, annotate=partial(_annotate, FLAG_KEYS[settings.dialect])),
         ),
     )

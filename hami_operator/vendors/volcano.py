@@ -16,7 +16,8 @@ from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest, ProtocolError
 from hami_operator.core.jsonfields import read_number
 from hami_operator.core.model import Container, ContainerKind, Device, DeviceRequest, Node, Pod, Share
-from hami_operator.core.request import amount
+from hami_operator.core.reasons import Reason
+from hami_operator.core.request import amount, unknown_word
 from hami_operator.core.vendor import (
     Admission,
     CardState,
@@ -39,6 +40,9 @@ TO_ALLOCATE = "volcano.sh/devices-to-allocate"
 ALLOCATED = "volcano.sh/vgpu-ids-new"
 NODE, TIME = "volcano.sh/vgpu-node", "volcano.sh/vgpu-time"
 PHASE, BIND_TIME = "volcano.sh/bind-phase", "volcano.sh/bind-time"
+
+#: A pod's PodGroup, and whether it shares a card with another pod of that group.
+GROUP, GROUP_POLICY, SPREAD = "scheduling.k8s.io/group-name", "volcano.sh/vgpu-podgroup-policy", "spread"
 
 #: The type field of every record.
 LABEL = "NVIDIA"
@@ -75,10 +79,11 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             ),
             mode_words=(CORE_MODE, mig.MODE),
             extra_keys=(NODE, TIME, PHASE, BIND_TIME),
-            tenant_keys=(),
-            part_tenants=True,
+            pod_keys=(GROUP, GROUP_POLICY),
+            tenant_keys=(GROUP,),
+            one_container="the plugin looks for a pod by the cards of one container, and finds none to serve here",
             shares_of=_shares_of,
-            hooks=Hooks(admit=_admit, predicate=mig.only_in_parts, parts=mig.parts, share=_share, annotate=_annotate),
+            hooks=Hooks(admit=_admit, predicate=_may_join, parts=mig.parts, share=_share, annotate=_annotate),
         ),
     )
 
@@ -110,6 +115,8 @@ def _admit(profile: Profile, container: Container, annotations: Mapping[str, str
     request, names = profile.request(container), profile.names
     if request is None:
         return Admission()
+    if annotations.get(GROUP_POLICY, SPREAD) != SPREAD:
+        raise unknown_word(container, names.count, GROUP_POLICY, annotations, (SPREAD,))
     both = request.memory_percent is not None and amount(container, names.memory, 0, protocol.INT32_MAX)
     text = f"container {container.name!r}: {names.memory} and {names.memory_percent} are both set; the latter wins"
     return Admission(True, resources={names.count: request.count}, warnings=(text,) if both else ())
@@ -152,6 +159,16 @@ def _card(index: int, record: Sequence[str], mode: str) -> Device:
         healthy=health,
         mode=mode,
     )
+
+
+def _may_join(context: FitContext, state: CardState) -> Reason | None:
+    """As NVIDIA's cards; two pods of a group that spreads are on no card together. Groups are told by name alone."""
+    group = context.pod.annotations.get(GROUP)
+    if group and context.pod.annotations.get(GROUP_POLICY) == SPREAD:
+        of_group = sum(tenant.marks == (group,) for tenant in state.tenants)
+        if of_group > state.own_charge.slots:
+            return Reason.CUSTOM_FILTER_RULE
+    return mig.only_in_parts(context, state)
 
 
 # -- what is written and read ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jsonpatch
@@ -66,6 +67,34 @@ def test_an_amount_that_is_none_is_refused_with_its_container_name_and_value(pro
         for part in ("container 'main'", name, "allowed"):
             assert part in verdict.message
         assert value in verdict.message
+
+
+#: Plugins that lose their way in a pod of which several containers ask: what a container asks, what its user is told.
+ONE_CONTAINER = {
+    "AMD": ({"amd.com/gpumem": 4096}, "the plugin takes the pod for done once the first has its card"),
+    "MLU": ({"cambricon.com/vmlu": 1, "cambricon.com/mlu.smlu.vmemory": 20}, "the plugin serves pods of which one"),
+    "volcano-vgpu": ({"volcano.sh/vgpu-memory": 3000}, "the plugin looks for a pod by the cards of one container"),
+}
+
+
+def pod_of_several(asked: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    obj = pod_object({})
+    containers = [pod_object(limits)["spec"]["containers"][0] for limits in asked]
+    obj["spec"]["containers"] = [{**each, "name": f"c{number}"} for number, each in enumerate(containers)]
+    return obj
+
+
+@pytest.mark.parametrize("key", ONE_CONTAINER)
+def test_a_pod_that_its_plugin_can_not_serve_whole_is_warned_about(key: str) -> None:
+    limits, told = ONE_CONTAINER[key]
+    verdict = mutate_pod(pod_of_several([limits, {"cpu": 1}, limits]), EVERY, SETTINGS)
+    assert isinstance(verdict, Patch)
+    (warning,) = verdict.warnings
+    assert warning.startswith("containers 'c0' and 'c2' ask for ")
+    assert told in warning
+    alone = mutate_pod(pod_of_several([{"cpu": 1}, limits]), EVERY, SETTINGS)
+    assert isinstance(alone, Patch)
+    assert alone.warnings == ()
 
 
 @every_profile

@@ -173,3 +173,41 @@ def test_a_part_is_written_in_brackets_and_charged_with_its_own_memory() -> None
     assert written["volcano.sh/vgpu-ids-new"] == "GPU-x[group2-0],NVIDIA,19968,0:"
     core = pod_of("q", {NUMBER: 1, MEMORY: 1}, annotations={"volcano.sh/vgpu-mode": "hami-core"})
     assert refusal(there, core) == "1/1 CardTypeMismatch"
+
+
+# -- groups of pods ----------------------------------------------------------------------------------------------
+
+SPREAD = {"scheduling.k8s.io/group-name": "train", "volcano.sh/vgpu-podgroup-policy": "spread"}
+SHARE = {NUMBER: 1, MEMORY: 1000}
+
+
+def test_pods_of_a_group_that_spreads_never_share_a_card() -> None:
+    there = world(VOLCANO, vgpu_node(shared(), shared("GPU-b")))
+    binpack = {"hami.io/gpu-scheduler-policy": "binpack"}
+    cards = [bind(there, VOLCANO, pod_of(f"p{n}", SHARE, annotations={**SPREAD, **binpack})) for n in range(2)]
+    assert {written["volcano.sh/vgpu-ids-new"].partition(",")[0] for written in cards} == {"GPU-a", "GPU-b"}
+    assert refusal(there, pod_of("p2", SHARE, annotations=SPREAD)) == "2/2 CardNotFoundCustomFilterRule"
+
+
+def test_a_pod_of_another_group_or_without_the_policy_shares_as_ever() -> None:
+    there = world(VOLCANO, vgpu_node(shared()))
+    assert bind(there, VOLCANO, pod_of("p", SHARE, annotations=SPREAD))
+    assert bind(there, VOLCANO, pod_of("q", SHARE, annotations={**SPREAD, "scheduling.k8s.io/group-name": "serve"}))
+    assert bind(there, VOLCANO, pod_of("r", SHARE, annotations={"scheduling.k8s.io/group-name": "train"}))
+
+
+def test_containers_of_one_pod_of_a_group_share_a_card() -> None:
+    written = bind(world(VOLCANO, vgpu_node(shared())), VOLCANO, pod_of("p", SHARE, SHARE, annotations=SPREAD))
+    assert written["volcano.sh/vgpu-ids-new"] == "GPU-a,NVIDIA,1000,0:;GPU-a,NVIDIA,1000,0:"
+
+
+def test_parts_of_one_card_are_not_given_to_two_pods_of_a_group() -> None:
+    there = world(VOLCANO, vgpu_node(cut()))
+    assert bind(there, VOLCANO, pod_of("p", SHARE, annotations=SPREAD))
+    assert refusal(there, pod_of("q", SHARE, annotations=SPREAD)) == "1/1 CardNotFoundCustomFilterRule"
+    assert bind(there, VOLCANO, pod_of("r", SHARE))
+
+
+def test_a_policy_for_groups_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"volcano.sh/vgpu-podgroup-policy must be set one of \[spread\]"):
+        admit(VOLCANO, SHARE, {**SPREAD, "volcano.sh/vgpu-podgroup-policy": "binpack"})
