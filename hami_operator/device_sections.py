@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from hami_operator.allocators.sizes import partition
+
 
 class _Keys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -107,7 +109,8 @@ class IluvatarsSection(_Keys):
 class EnflameSection(_Keys):
     """Enflame: whole cards, percentages (v2.7) and partitions (v2.10).
 
-    ``slicesPerCard`` is ours: the ``--slice-count`` of the device plugins, which admission can't see.
+    ``slicesPerCard`` and ``partitions`` are ours: the ``--slice-count`` of the device plugins, and the sizes that their
+    cards are cut into, which admission can't see. The sizes are those of HAMi's documentation.
     """
 
     whole_name: str = _name("enflame.com/gcu", "resourceNameGCU")
@@ -117,6 +120,15 @@ class EnflameSection(_Keys):
     partition_memory_name: str = _name("enflame.com/gcu-memory", "resourceNameGCUMemory")
     partition_core_name: str = _name("enflame.com/gcu-core", "resourceNameGCUCore")
     slices: int = Field(6, alias="slicesPerCard", ge=1, le=99)
+    partitions: tuple[str, ...] = Field(("1g.6gb", "3g.20gb", "6g.40gb"), min_length=1)
+
+    @field_validator("partitions")
+    @classmethod
+    def _sizes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = next((name for name in names if partition(name) is None), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no partition such as 3g.20gb")
+        return names
 
 
 class MetaxSection(_Keys):

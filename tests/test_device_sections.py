@@ -118,6 +118,7 @@ def test_a_vendor_set_to_null_is_not_in_force() -> None:
         ({"vnpus": {"configs": ["A"]}}, "vnpus.configs.0: 'A'"),
         ({"vnpus": {"dialect": "2.8"}}, "vnpus.dialect: '2.8'"),
         ({"iluvatars": [3]}, "iluvatars.chips.0: 3"),
+        ({"enflame": {"partitions": ["3g.20gb", "51g.9gb"]}}, "'51g.9gb' is no partition such as 3g.20gb"),
         ({"hygon": {"memoryFactor": 0}}, "hygon.memoryFactor: 0"),
         ({"cambricon": {"resourceCoreName": ""}}, "cambricon.resourceCoreName: ''"),
         ({"biren": {"resourceCountName": 7}}, "biren.resourceCountName: 7"),

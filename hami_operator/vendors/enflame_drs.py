@@ -7,11 +7,11 @@ partitions is this family's, one that publishes slices is that of ``enflame``.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
+from hami_operator.allocators.sizes import GIB_MIB, WHOLE, Partition, partition, percent, smallest
 from hami_operator.core import protocol
 from hami_operator.core.errors import InvalidRequest, ProtocolError
 from hami_operator.core.jsonfields import read_json, read_records
@@ -19,6 +19,7 @@ from hami_operator.core.model import Container, Device, DeviceRequest, Node, Sha
 from hami_operator.core.reasons import Reason
 from hami_operator.core.request import amount
 from hami_operator.core.vendor import (
+    Admission,
     CardState,
     Charge,
     Check,
@@ -46,28 +47,18 @@ INDEX_KEYS = ("enflame.com/gcu-assigned-index", "enflame.com/gcu-assigned-id")
 MINOR = "enflame.com/gcu-assigned-minor"
 REQUEST_SIZE = "enflame.com/gcu-request-size"
 
-GIB_MIB = 1024
-CARD_CORES = 100
-#: Beyond so many slices a percentage of compute does not tell how many they are.
-MOST_SLICES = 50
-
-
-class Partition(NamedTuple):
-    """A size of partition, ``3g.20gb``: slices and GiB, and the id that the plugin knows it by."""
-
-    slices: int
-    gib: int
-    name: str
-    number: str
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The ``enflame`` section of the device configuration, as far as partitions go."""
+    """The ``enflame`` section of the device configuration, as far as partitions go.
+
+    ``partitions`` are the sizes that nodes have, as admission knows them.
+    """
 
     partition_name: str
     partition_memory_name: str
     partition_core_name: str
+    partitions: Sequence[str]
 
 
 def profiles(settings: Settings) -> tuple[Profile, ...]:
@@ -94,7 +85,14 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
                 Check.MEMORY,
                 Check.PREDICATE,
             ),
-            hooks=Hooks(node_gate=_on_node, charge=_charge, predicate=_has_slices, share=_share, annotate=_annotate),
+            hooks=Hooks(
+                admit=partial(_admit, settings.partitions),
+                node_gate=_on_node,
+                charge=_charge,
+                predicate=_has_slices,
+                share=_share,
+                annotate=_annotate,
+            ),
         ),
     )
 
@@ -107,34 +105,39 @@ def _request(profile: Profile, container: Container) -> DeviceRequest | None:
     names = profile.names
     slices = amount(container, names.count, 1, protocol.INT32_MAX)
     memory = amount(container, names.memory, 1, protocol.INT32_MAX)
-    cores = amount(container, names.cores, 1, CARD_CORES)
-    if slices is None:
-        return None if memory is None and cores is None else DeviceRequest(1, memory, None, cores)
-    if memory is not None or cores is not None:
-        both = names.memory if memory is not None else names.cores
+    cores = amount(container, names.cores, 1, WHOLE)
+    asked = (slices, memory, cores) != (None, None, None)
+    return DeviceRequest(1, memory, None, cores, slices) if asked else None
+
+
+def _admit(sizes: Sequence[str], profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
+    """The slices are written, since the plugin is called by them; HAMi does not, and the container gets no card."""
+    request, names = profile.request(container), profile.names
+    if request is None:
+        return Admission()
+    if request.memory_mib is None and request.cores is None:
+        return Admission(True, {names.count: request.slices or 0})
+    found = smallest([size for name in sizes if (size := partition(name))], request)
+    name, value = (names.cores, request.cores) if request.memory_mib is None else (names.memory, request.memory_mib)
+    if found is None:
         raise InvalidRequest(
-            f"container {container.name!r} asks for {names.count} {slices} and for {both}, "
-            f"allowed is {names.count} alone, or {names.memory} and {names.cores}"
+            f"container {container.name!r}: {name} {value} is more than any partition has, there are {', '.join(sizes)}"
         )
-    return DeviceRequest(1, slices=slices)
+    if request.slices not in (None, found.slices):
+        raise InvalidRequest(
+            f"container {container.name!r} asks for {names.count} {request.slices} and for {name} {value}, which is a "
+            f"partition of {found.slices}; allowed is {names.count} alone, or {names.memory} and {names.cores}"
+        )
+    return Admission(True, {names.count: found.slices})
 
 
 def _on_node(context: FitContext) -> Reason | DeviceRequest:
-    """The smallest partition of this node that is what was asked for."""
+    """The partition of this node that is what was asked for, if it is of the slices that the plugin is asked for."""
     partitions, request = _partitions(context.cards[0].device), context.request
-    largest_gib, largest = max(p.gib for p in partitions), max(p.slices for p in partitions)
-    memory = request.memory_mib or 0
-    gib = -(-memory // GIB_MIB) if memory > 2 * largest_gib else memory
-    for partition in partitions:
-        if request.slices is None:
-            percent = -(-CARD_CORES * partition.slices // largest)
-            fits = partition.gib >= gib and percent >= (request.cores or 0)
-        else:
-            fits = partition.slices == request.slices
-        if fits:
-            cores = CARD_CORES * partition.slices // largest
-            return DeviceRequest(1, partition.gib * GIB_MIB, None, cores, partition.slices)
-    return Reason.MODE_NOT_FIT
+    found = smallest(partitions, request)
+    if found is None or request.slices not in (None, found.slices):
+        return Reason.MODE_NOT_FIT
+    return DeviceRequest(1, found.gib * GIB_MIB, None, percent(found, partitions), found.slices)
 
 
 # -- the cards ---------------------------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
             index=record.number("index"),
             slots=record.number("capacity"),
             memory_mib=max(partition.gib for partition in partitions) * GIB_MIB,
-            cores=CARD_CORES,
+            cores=WHOLE,
             type=LABEL,
             custom={"minor": record.number("minor"), "partitions": partitions},
         )
@@ -170,10 +173,10 @@ def _read_partitions(profiles: object) -> tuple[Partition, ...]:
         raise ProtocolError(DRS_CAPACITY, 0, "profiles is no JSON object of partition names and their ids")
     found = []
     for name, number in profiles.items():
-        match = re.fullmatch(r"([1-9]\d?)g\.([1-9]\d{0,4})gb", name)
-        if match is None or int(match[1]) > MOST_SLICES or not isinstance(number, str):
+        size = partition(name, number) if isinstance(number, str) else None
+        if size is None:
             raise ProtocolError(DRS_CAPACITY, 0, f"profile {name!r}: {number!r} is no partition such as '3g.20gb': '1'")
-        found.append(Partition(int(match[1]), int(match[2]), name, number))
+        found.append(size)
     return tuple(sorted(found))
 
 
@@ -191,7 +194,7 @@ def _charge(context: FitContext, device: Device) -> Charge:
 def slices_in(share: Share, device: Device) -> int:
     """How many slices a share is, from its compute. HAMi writes the percentage rounded up, and then never gives the
     sixth of six single slices; here it is rounded down, and both are read."""
-    return round(share.cores * max(partition.slices for partition in _partitions(device)) / CARD_CORES)
+    return round(share.cores * max(partition.slices for partition in _partitions(device)) / WHOLE)
 
 
 def _has_slices(context: FitContext, state: CardState) -> Reason | None:

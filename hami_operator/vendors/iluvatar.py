@@ -66,7 +66,7 @@ def _counted_profile(names: SharedNames) -> Profile:
         extra_prefixes=(INDEX_PREFIX,),
         memory_unit_mib=UNIT_MIB,
         core_max=protocol.INT32_MAX,
-        hooks=Hooks(admit=_admit, annotate=_annotate_indexes),
+        hooks=Hooks(admit=_admit_counted, annotate=_annotate_indexes),
     )
 
 
@@ -100,6 +100,16 @@ def _admit(profile: Profile, container: Container, annotations: Mapping[str, str
         return Admission(claimed=True)
     total = {name: request.count * CARD_CORES}
     return Admission(claimed=True, resources=total, warnings=overruled(container, total))
+
+
+def _admit_counted(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:
+    """As above. The plugin is called for memory and cores alone; HAMi takes a count for all of the memory."""
+    admission, names = _admit(profile, container, annotations), profile.names
+    amounts = {**container.requests, **container.limits, **admission.resources}
+    if not admission.claimed or names.memory in amounts or names.cores in amounts:
+        return admission
+    text = f"{names.count} without {names.memory} and {names.cores} never reaches the vendor's plugin"
+    return replace(admission, warnings=(f"container {container.name!r}: {text}: the container starts without a card",))
 
 
 def _admit_chip(profile: Profile, container: Container, annotations: Mapping[str, str]) -> Admission:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hami_operator.allocators.sizes import Partition
 from hami_operator.core.binding import binding_annotations
 from hami_operator.core.cluster import Cluster
 from hami_operator.core.errors import ProtocolError
@@ -15,7 +16,7 @@ from hami_operator.core.objects import read_node
 from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.vendor import Profile
 from hami_operator.vendors.enflame import slices_of
-from hami_operator.vendors.enflame_drs import Partition, slices_in
+from hami_operator.vendors.enflame_drs import slices_in
 from tests.builders import NOW, cluster, node, pod
 from tests.golden import rows
 from tests.vendors.replay import admit, check_fit, check_request, family
@@ -295,6 +296,35 @@ def test_a_partition_is_told_to_the_plugin_by_container() -> None:
     assert texts["enflame.com/gcu-assigned-minor"] == "4"
     assert texts["enflame.com/gcu-request-size"] == "4"
     assert texts["enflame.com/gcu-assigned"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [
+        ({"1g.10gb": "0", "3g.30gb": "1"}, "node-a-enflame-drs-0,Enflame,30720,100:;"),
+        ({"1g.6gb": "0", "2g.20gb": "1", "6g.40gb": "2"}, None),
+    ],
+)
+def test_nodes_on_which_what_was_asked_is_another_partition_are_not_taken(
+    sizes: dict[str, str], taken: str | None
+) -> None:
+    """Admission knows no nodes, and the plugin is called for the slices that admission wrote."""
+    text = json.dumps({"devices": [{"index": "0", "minor": "0", "capacity": 6}], "profiles": sizes})
+    world = cluster([cut_node(text=text)], profiles=[PARTITIONS])
+    one = admitted(PARTITIONS, "p", {"enflame.com/gcu-memory": 20})
+    assert one.containers[0].limits["enflame.com/drs-gcu"] == "3"
+    if taken is None:
+        decision = schedule(one, world, NOW)
+        assert not isinstance(decision, Placement)
+        assert "ModeNotFit" in decision.message
+    else:
+        assert written(world, PARTITIONS, one)["hami.io/enflame-vgpu-devices-allocated"] == taken
+
+
+def test_partitions_are_those_of_the_settings() -> None:
+    """As HAMi's documentation has them, unless somebody says otherwise."""
+    other = family("Enflame-DRS", enflame={"partitions": ["1g.12gb", "2g.24gb"]})
+    assert admit(other, {"enflame.com/gcu-memory": 20}, {}).resources == {"enflame.com/drs-gcu": 2}
 
 
 def test_partitions_of_a_pod_are_on_one_card() -> None:

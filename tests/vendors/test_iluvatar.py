@@ -104,3 +104,14 @@ def test_the_chips_of_the_configuration_take_the_place_of_the_charts() -> None:
     keys = [profile.key for profile in DevicesSection.model_validate(content).profiles()]
     assert "BI-X" in keys
     assert not {"Iluvatar", "MR-V100"}.intersection(keys)
+
+
+def test_a_count_alone_never_reaches_the_plugin_and_its_user_is_told() -> None:
+    assert admit(COUNTED, {COUNT: 1}, {}).warnings == (
+        "container 'main': iluvatar.ai/vgpu without iluvatar.ai/vcuda-memory and iluvatar.ai/vcuda-core never reaches "
+        "the vendor's plugin: the container starts without a card",
+    )
+    for named in ({MEMORY: 10}, {CORES: 10}):
+        assert admit(COUNTED, {COUNT: 1, **named}, {}).warnings == ()
+    assert admit(COUNTED, {COUNT: 2}, {}).warnings == ()
+    assert admit(CHIP, {"iluvatar.ai/MR-V100-vgpu": 1}, {}).warnings == (), "a chip's plugin serves the count"

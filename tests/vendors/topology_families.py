@@ -9,11 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from hami_operator.allocators.sizes import Partition
 from hami_operator.core import protocol
 from hami_operator.core.model import Device, DeviceRequest, Node
 from hami_operator.core.objects import read_node
 from hami_operator.core.vendor import Amounts, Profile
-from hami_operator.vendors.enflame_drs import Partition
 
 from .families import Family, amounts, card, generic_may_have, often_healthy
 
