@@ -45,10 +45,29 @@ def decode_pod(pod: Pod, profiles: Sequence[Profile]) -> Decoded:
         shares = pod.annotations.get(profile.allocated_key)
         if shares:
             try:
-                families[profile.key] = profile.shares_of(profile, pod, shares)
+                families[profile.key] = _own_shares(profile, profiles, profile.shares_of(profile, pod, shares))
             except ProtocolError as error:
                 problems[profile.key] = str(error)
     return Decoded(Allocation(families), problems)
+
+
+def _own_shares(
+    profile: Profile, profiles: Sequence[Profile], positions: tuple[tuple[Share, ...], ...]
+) -> tuple[tuple[Share, ...], ...]:
+    """What of a list is the family's own, by the type field of its records.
+
+    HAMi: v2.7.0 appends the cards of a container's first family to the list of its second, so those of other families
+    are left out. A list of nothing else tells nothing of the family's own cards.
+
+    Raises:
+        ProtocolError: the list names cards of other families alone.
+    """
+    others = {other.record_kind for other in profiles} - {profile.record_kind}
+    own = tuple(tuple(share for share in shares if share.kind not in others) for shares in positions)
+    if any(positions) and not any(own):
+        kinds = sorted({share.kind for shares in positions for share in shares})
+        raise ProtocolError(profile.allocated_key, 0, f"the list names cards of {', '.join(kinds)} alone")
+    return own
 
 
 def _own_record(text: str, asked: Sequence[Profile]) -> Decoded:

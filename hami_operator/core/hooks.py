@@ -105,7 +105,7 @@ def greedy(context: FitContext) -> Chooser | None:
 def plain_share(context: FitContext, state: CardState, charge: Charge) -> Share:
     """Default of hook 8: the record holds what is charged."""
     profile, device = context.profile, state.device
-    label = protocol.record_word(device.type) if profile.model_label else profile.key
+    label = protocol.record_word(device.type) if profile.model_label else profile.record_kind
     uuid = f"{device.uuid}[{charge.place}]" if charge.place else device.uuid
     return Share(uuid, label, charge.memory_mib, charge.cores)
 

@@ -198,7 +198,8 @@ class Profile:
 
     ``live_name`` is the resource that the kubelet shows as long as the plugin is at work, where it is not the count;
     ``pod_keys`` and ``node_keys`` are annotations that the hooks read beside the selection and the register;
-    ``model_label``: a share's record names the card's model instead of the family; ``core_masks``: its cores are a bit
+    ``label`` is the word of the family in a share's record, where it is not the key; with ``model_label`` the record
+    names the card's model instead; ``core_masks``: its cores are a bit
     mask, and count as many as it has bits. ``extra_prefixes`` begin further keys that only the scheduler may write.
     ``tenant_keys``: the family's cards know their shares one by one, with these annotations of each pod (None: they
     don't); with ``part_tenants`` these are the shares of parts alone, and each for as long as its pod lives: a part is
@@ -228,6 +229,7 @@ class Profile:
     live_name: str = ""
     pod_keys: tuple[str, ...] = ()
     node_keys: tuple[str, ...] = ()
+    label: str = ""
     model_label: bool = False
     core_masks: bool = False
     tenant_keys: tuple[str, ...] | None = None
@@ -247,6 +249,11 @@ class Profile:
     def written_keys(self) -> tuple[str, ...]:
         """Pod annotations of this family that only the scheduler may write."""
         return tuple(key for key in (self.to_allocate_key, self.allocated_key, *self.extra_keys) if key)
+
+    @property
+    def record_kind(self) -> str:
+        """The type field of the family's records, unless it is the model."""
+        return self.label or self.key
 
     def writes(self, key: str) -> bool:
         """Whether the pod annotation is one of this family that only the scheduler may write."""

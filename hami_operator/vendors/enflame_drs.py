@@ -75,6 +75,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             inventory_of=_inventory,
             selection=SelectionKeys(use_uuid="enflame.com/use-gpuuuid", nouse_uuid="enflame.com/nouse-gpuuuid"),
             extra_keys=(CONTAINERS, ASSIGNED, ASSIGNED_TIME, *INDEX_KEYS, MINOR, REQUEST_SIZE),
+            label=LABEL,
             tenant_keys=(),
             checks=(
                 Check.HEALTH,
@@ -90,7 +91,6 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
                 node_gate=_on_node,
                 charge=_charge,
                 predicate=_has_slices,
-                share=_share,
                 annotate=_annotate,
             ),
         ),
@@ -202,10 +202,6 @@ def _has_slices(context: FitContext, state: CardState) -> Reason | None:
     if used + (context.request.slices or 0) > state.device.slots:
         return Reason.CARD_TIME_SLICING_EXHAUSTED
     return one_card(context, state)
-
-
-def _share(context: FitContext, state: CardState, charge: Charge) -> Share:
-    return Share(state.device.uuid, LABEL, charge.memory_mib, charge.cores)
 
 
 # -- what is written ---------------------------------------------------------------------------------------------

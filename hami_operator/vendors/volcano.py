@@ -7,7 +7,7 @@ whose ``deviceshare.VGPUEnable`` is on: both would give the same cards away.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,12 @@ from hami_operator.core.request import amount, unknown_word
 from hami_operator.core.vendor import (
     Admission,
     CardState,
-    Charge,
     FitContext,
     Grant,
     Hooks,
     PercentNames,
     Profile,
     SelectionKeys,
-    plain_share,
 )
 
 SECTION = "volcano"
@@ -79,11 +77,12 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             ),
             mode_words=(CORE_MODE, mig.MODE),
             extra_keys=(NODE, TIME, PHASE, BIND_TIME),
+            label=LABEL,
             pod_keys=(GROUP, GROUP_POLICY),
             tenant_keys=(GROUP,),
             one_container="the plugin looks for a pod by the cards of one container, and finds none to serve here",
             shares_of=_shares_of,
-            hooks=Hooks(admit=_admit, predicate=_may_join, parts=mig.parts, share=_share, annotate=_annotate),
+            hooks=Hooks(admit=_admit, predicate=_may_join, parts=mig.parts, annotate=_annotate),
         ),
     )
 
@@ -172,10 +171,6 @@ def _may_join(context: FitContext, state: CardState) -> Reason | None:
 
 
 # -- what is written and read ------------------------------------------------------------------------------------
-
-
-def _share(context: FitContext, state: CardState, charge: Charge) -> Share:
-    return replace(plain_share(context, state, charge), kind=LABEL)
 
 
 def _annotate(grant: Grant) -> dict[str, str]:
