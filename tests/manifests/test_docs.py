@@ -40,12 +40,38 @@ CHAPTERS = {
     "vastai": ("Vastai", ("Vastai",)),
 }
 
+#: What the annotations do that choose cards, by the field of a profile's selection.
+SELECTING = {
+    "use_uuid": "only these cards, by id; several with commas",
+    "nouse_uuid": "none of these cards; both lists may stand there",
+    "use_type": "only cards whose model contains one of these words, in any case",
+    "nouse_type": "no card whose model contains one of these words",
+    "mode": "only cards in this mode",
+    "numa_bind": "`true`: all cards of a container are on one NUMA node",
+}
+
+#: What the other annotations do that a family reads.
+READ = {
+    "hami.io/gpu-topology": "with the card policy `topology-aware`: `require` (linked cards or none), `prefer`, `auto`",
+    "metax-tech.com/sgpu-qos-policy": "quality of service, one per card: `best-effort`, `fixed-share`, `burst-share`",
+    "metax-tech.com/sgpu-app-class": "`online` or `offline`: online pods keep away from each other and from batch pods",
+    "metax-tech.com/sgpu-topology-aware": "`false`: nodes are not scored by their links",
+    "huawei.com/vnpu-mode": "`hami-core`: shared by software, without a template",
+    "volcano.sh/vgpu-podgroup-policy": "`spread`: no card is shared with another pod of its group",
+    "scheduling.k8s.io/group-name": "the group of the pod, by name",
+}
+
+#: Results of examples that ran on the sandbox, beside the plugins of their vendors.
+RESULTS = MANIFESTS.parent / "tests" / "golden" / "examples"
+
 HEAD = """# What users may write, vendor by vendor
 
-Amounts stand under `resources.limits` of a container; the examples are files under `manifests/examples/`, and the tests
-send each through admission and placement. Memory amounts are MiB of each card unless the table says otherwise;
-`hami.io/node-scheduler-policy` and `hami.io/gpu-scheduler-policy` work for all families. The wire keys are those of the
-device plugins that read them, which need no change.
+Amounts stand under `resources.limits` of a container; the examples are files under `manifests/examples/`. Each is a
+test: `tests/manifests/test_examples.py` sends it through admission, `tests/cluster/vendors/test_examples.py` through
+API server, operator and the vendor's simulated plugin, and compares with the result that stands beside it. What
+families refuse beside that is the table `tests/golden/bad_input.yaml`. Memory amounts are MiB of each card unless the
+table says otherwise; `hami.io/node-scheduler-policy` and `hami.io/gpu-scheduler-policy` work for all families. The
+wire keys are those of the device plugins that read them, which need no change.
 
 Ascend, and Iluvatar by chips, are in force when the settings have `devices: {vnpus: {}}` and `devices: {iluvatars: {}}`
 (HAMi starts them with flags of their own), Volcano's names when they have `devices: {volcano: {}}`; all others are in
@@ -88,15 +114,44 @@ def family_rows(profiles: list[Profile]) -> list[str]:
     return rows
 
 
+def annotation_rows(profiles: list[Profile]) -> list[str]:
+    """What pods may say beside amounts; families that differ in their name alone are told together."""
+    effects: dict[str, str] = {}
+    for profile in profiles:
+        keys = profile.selection
+        named = [(getattr(keys, field), effect) for field, effect in SELECTING.items()]
+        named += [(key, f"as `{keys.use_uuid}`") for key in keys.also_use_uuid]
+        named += [(key, f"as `{keys.nouse_uuid}`") for key in keys.also_nouse_uuid]
+        named += [(key, READ[key]) for key in profile.pod_keys]
+        for key, effect in named:
+            if key:
+                effects.setdefault(*(text.replace(profile.key, "<family>") for text in (key, effect)))
+    rows = [f"| `{key}` | {effect} |" for key, effect in effects.items()]
+    return ["| Annotation of the pod | Effect |", "|---|---|", *rows] if rows else []
+
+
+def result(folder: str, name: str) -> str:
+    """Where the result of an example stands; those without one are for admission alone."""
+    there = (RESULTS / folder / name).exists()
+    return (
+        f"[result](../tests/golden/examples/{folder}/{name})"
+        if there
+        else "[admission](../tests/manifests/test_examples.py)"
+    )
+
+
 def page() -> str:
     profiles = EVERY.profiles()
     parts = [HEAD]
     for folder, (heading, patterns) in CHAPTERS.items():
         here = [profile for profile in profiles if matches(profile, patterns)]
         parts.append(f"## {heading}\n\n" + "\n".join(family_rows(here)) + "\n")
-        rows = ["| Example | What it shows, and what happens |", "|---|---|"]
+        parts += ["\n".join(rows) + "\n" for rows in (annotation_rows(here),) if rows]
+        parts += [f"Of a pod's containers one may ask: {p.one_container}.\n" for p in here if p.one_container]
+        rows = ["| Example | What it shows, and what happens | Test |", "|---|---|---|"]
         for file in sorted((EXAMPLES / folder).glob("*.yaml")):
-            rows.append(f"| [{file.stem}](../manifests/examples/{folder}/{file.name}) | {comment(file)} |")
+            link = f"[{file.stem}](../manifests/examples/{folder}/{file.name})"
+            rows.append(f"| {link} | {comment(file)} | {result(folder, file.name)} |")
         parts.append("\n".join(rows) + "\n")
     return "\n".join(parts)
 
