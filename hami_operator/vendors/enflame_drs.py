@@ -160,7 +160,7 @@ def _inventory(profile: Profile, node: Node) -> tuple[Device, ...]:
             memory_mib=max(partition.gib for partition in partitions) * GIB_MIB,
             cores=WHOLE,
             type=LABEL,
-            custom={"minor": record.number("minor"), "partitions": partitions},
+            custom={"minor": record.number("minor" if "minor" in record.fields else "index"), "partitions": partitions},
         )
         for record in records
     )

@@ -166,6 +166,12 @@ def test_cards_that_are_cut_hard_come_with_their_partitions() -> None:
     assert card.custom["partitions"] == CUT.custom["partitions"]
 
 
+def test_a_cut_card_without_a_minor_has_its_index() -> None:
+    text = REGISTERED.replace('"index":"0","minor":"0"', '"index":"3"')
+    (card,) = PARTITIONS.inventory(cut_node(text=text))
+    assert (card.index, card.custom["minor"]) == (3, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
