@@ -147,7 +147,7 @@ def page() -> str:
         here = [profile for profile in profiles if matches(profile, patterns)]
         parts.append(f"## {heading}\n\n" + "\n".join(family_rows(here)) + "\n")
         parts += ["\n".join(rows) + "\n" for rows in (annotation_rows(here),) if rows]
-        parts += [f"Of a pod's containers one may ask: {p.one_container}.\n" for p in here if p.one_container]
+        parts += [f"Only one container of a pod should ask: {p.one_container}.\n" for p in here if p.one_container]
         rows = ["| Example | What it shows, and what happens | Test |", "|---|---|---|"]
         for file in sorted((EXAMPLES / folder).glob("*.yaml")):
             link = f"[{file.stem}](../manifests/examples/{folder}/{file.name})"
