@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hami_operator.core.model import Device
-from hami_operator.core.reasons import Reason
+from hami_operator.core.reasons import Reason, Refusal
 from hami_operator.core.vendor import CardState, Chooser, FitContext, Outlook
 
 from .pairwise import Matrix, best_linked_set, best_set, largest_linked, loss, total
@@ -79,18 +79,29 @@ def chooser(context: FitContext, word: str) -> Chooser | None:
     insists = count > 1 and (word == "require" or (word == "auto" and context.reach >= count))
     matrix = matrix_of(state.device for state in context.cards)
     if matrix is None:
-        return (lambda candidates, wanted: Reason.TOPOLOGY_NOT_FIT) if insists else None
+        return (lambda candidates, wanted: _UNKNOWN) if insists else None
     links = matrix
 
-    def choose(candidates: Sequence[CardState], wanted: int) -> Sequence[CardState] | Reason:
+    def choose(candidates: Sequence[CardState], wanted: int) -> Sequence[CardState] | Refusal:
         by_position = {position_of(state.device): state for state in candidates if not state.device.parts}
-        if len(by_position) < wanted:
-            return Reason.TOPOLOGY_NOT_FIT if insists else candidates[:wanted]
         free = tuple(sorted(by_position, reverse=True))
-        chosen = best_linked_set(links, free, wanted) if insists else best_set(links, free, wanted)
-        return Reason.TOPOLOGY_NOT_FIT if chosen is None else [by_position[position] for position in chosen]
+        if not insists:
+            enough = len(free) >= wanted
+            return [by_position[place] for place in best_set(links, free, wanted)] if enough else candidates[:wanted]
+        chosen = best_linked_set(links, free, wanted) if len(free) >= wanted else None
+        if chosen is None:
+            return _not_linked(largest_linked(links, free))
+        return [by_position[place] for place in chosen]
 
     return choose
+
+
+_UNKNOWN = Refusal(Reason.TOPOLOGY_NOT_FIT, detail="its links are not known")
+
+
+def _not_linked(most: int) -> Refusal:
+    text = f"at most {most} linked cards are free" if most > 1 else "no linked cards are free"
+    return Refusal(Reason.TOPOLOGY_NOT_FIT, detail=text)
 
 
 def node_score(outlook: Outlook) -> float:

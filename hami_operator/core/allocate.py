@@ -25,6 +25,7 @@ from .vendor import (
     CardState,
     Charge,
     FitContext,
+    Outlook,
     Profile,
     Selection,
     Tenant,
@@ -185,22 +186,52 @@ def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: C
 
 
 def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Taken | tuple[Refusal, ...]:
-    """The cards for one request, or the refusals of this node."""
+    """The cards for one request, or the refusals of this node.
+
+    With NUMA binding the first group that can serve it does; where a chooser looks for more than room, the group whose
+    set the family would prefer between nodes.
+    """
     wanted, offered = context.request.count, len(states)
     if wanted > offered and wanted > sum(max(state.device.parts, 1) for state in states):
         return (Refusal(Reason.NODE_INSUFFICIENT_DEVICE, detail=f"{offered} cards, {wanted} asked"),)
     counts: Counter[Reason] = Counter()
+    details: dict[Reason, str] = {}
+    found: list[_Taken] = []
     purse = _Purse(room, states, [])
     groups = _numa_groups(card_order(context, states), apart=context.selection.numa_bind)
+    choosy = context.profile.hooks.chooser(context) is not None
     for last, group in ((index == len(groups) - 1, group) for index, group in enumerate(groups)):
         passed = _passing(context, group, purse, counts)
         taken = _choose(context, passed, purse)
         if isinstance(taken, list):
-            return taken
-        if passed:
-            short = taken is Reason.ALLOCATED_CARDS_INSUFFICIENT and not last
-            counts[Reason.NUMA_NOT_FIT if short else taken] += len({state.device.uuid for state, _ in passed})
-    return tuple(_with_numbers(refusal, purse) for refusal in card_refusals(counts, offered))
+            found.append(taken)
+            if not choosy:
+                break
+        elif passed:
+            short = taken.reason is Reason.ALLOCATED_CARDS_INSUFFICIENT and not last
+            reason = Reason.NUMA_NOT_FIT if short else taken.reason
+            counts[reason] += len({state.device.uuid for state, _ in passed})
+            details[reason] = taken.detail
+    if found:
+        return found[0] if len(found) == 1 else max(found, key=lambda taken: _worth(context, taken))
+    details[Reason.RESOURCE_QUOTA_NOT_FIT] = purse.sentence()
+    return card_refusals(counts, offered, details)
+
+
+def _worth(context: FitContext, taken: _Taken) -> float:
+    """What a set is worth to the family as between nodes; higher is better."""
+    hooks, cards = context.profile.hooks, context.cards
+    used = {card.device.uuid: Amounts(card.used_slots, card.used_memory_mib, card.used_cores) for card in cards}
+    outlook = Outlook(
+        context.pod,
+        context.node,
+        "binpack",
+        devices={card.device.uuid: card.device for card in cards},
+        used={uuid: amounts for uuid, amounts in used.items() if amounts.slots},
+        given=[[hooks.share(context, state, charge) for state, charge in taken]],
+        card_policy=context.policy,
+    )
+    return hooks.node_score(outlook)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +252,12 @@ class _Purse:
         self.beyond.append(charged)
         return False
 
-
-def _with_numbers(refusal: Refusal, purse: _Purse) -> Refusal:
-    """The refusal by quota tells the least that was asked of it."""
-    if refusal.reason is not Reason.RESOURCE_QUOTA_NOT_FIT or not purse.beyond:
-        return refusal
-    least = min(purse.beyond, key=lambda charged: (charged.memory_mib, charged.cores, charged.slots))
-    return replace(refusal, detail=purse.room.sentence(least, "here "))
+    def sentence(self) -> str:
+        """The least that was beyond it, in words; empty when nothing was."""
+        if not self.beyond:
+            return ""
+        least = min(self.beyond, key=lambda charged: (charged.memory_mib, charged.cores, charged.slots))
+        return self.room.sentence(least, "here ")
 
 
 def _numa_groups(states: Sequence[CardState], *, apart: bool) -> list[list[CardState]]:
@@ -266,20 +296,21 @@ def _passing(context: FitContext, group: Sequence[CardState], purse: _Purse, cou
     return passed
 
 
-def _choose(context: FitContext, passed: _Taken, purse: _Purse) -> _Taken | Reason:
+def _choose(context: FitContext, passed: _Taken, purse: _Purse) -> _Taken | Refusal:
     """The chooser's n, or the first n; where only quota stands against it, those of the n that cost least."""
     wanted = context.request.count
     if len(passed) < wanted:
-        return Reason.ALLOCATED_CARDS_INSUFFICIENT
+        return Refusal(Reason.ALLOCATED_CARDS_INSUFFICIENT)
     taken = _selected(context, passed)
-    if isinstance(taken, Reason) or purse.allows(taken):
+    if isinstance(taken, Refusal) or purse.allows(taken):
         return taken
     cheapest = _selected(context, sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted])
-    fits = not isinstance(cheapest, Reason) and purse.allows(cheapest)
-    return cheapest if fits else Reason.RESOURCE_QUOTA_NOT_FIT
+    if isinstance(cheapest, Refusal) or not purse.allows(cheapest):
+        return Refusal(Reason.RESOURCE_QUOTA_NOT_FIT)
+    return cheapest
 
 
-def _selected(context: FitContext, passed: _Taken) -> _Taken | Reason:
+def _selected(context: FitContext, passed: _Taken) -> _Taken | Refusal:
     """What the family's chooser, or the order alone, makes of the candidates."""
     wanted, hooks = context.request.count, context.profile.hooks
     chooser = hooks.chooser(context)
@@ -287,7 +318,9 @@ def _selected(context: FitContext, passed: _Taken) -> _Taken | Reason:
         return passed[:wanted]
     chosen = chooser([state for state, _ in passed], wanted)
     if chosen is None or isinstance(chosen, Reason):
-        return chosen or hooks.no_choice
+        return Refusal(chosen or hooks.no_choice)
+    if isinstance(chosen, Refusal):
+        return chosen
     charges: dict[str, list[Charge]] = {}
     for state, charge in reversed(passed):
         charges.setdefault(state.device.uuid, []).append(charge)

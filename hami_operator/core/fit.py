@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from .model import Device, DeviceRequest, Node, Pod, Share
-from .reasons import Reason
+from .reasons import Reason, Refusal
 
 if TYPE_CHECKING:
     from .vendor import Profile
@@ -176,5 +176,5 @@ class Grant:
         return ",".join(str(self.devices[share.card].index) for share in shares)
 
 
-#: Which n of these candidates, in policy order; None or a reason of its own when no n of them will do.
-Chooser = Callable[[Sequence[CardState], int], Sequence[CardState] | Reason | None]
+#: Which n of these candidates, in policy order; when no n of them will do: None, or a reason of its own, or its words.
+Chooser = Callable[[Sequence[CardState], int], Sequence[CardState] | Reason | Refusal | None]

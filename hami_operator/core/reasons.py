@@ -79,9 +79,10 @@ class Refusal:
         return f"{text} ({self.detail})" if self.detail else text
 
 
-def card_refusals(counts: Mapping[Reason, int], offered: int) -> tuple[Refusal, ...]:
+def card_refusals(counts: Mapping[Reason, int], offered: int, details: Mapping[Reason, str]) -> tuple[Refusal, ...]:
     """Refusals of one node from counted card reasons, in the order of their texts (HAMi v2.10 sorts ``k/N Reason``)."""
-    return tuple(sorted((Refusal(reason, count, offered) for reason, count in counts.items()), key=str))
+    refusals = (Refusal(reason, count, offered, details.get(reason, "")) for reason, count in counts.items())
+    return tuple(sorted(refusals, key=str))
 
 
 def refusals_text(refusals: Iterable[Refusal]) -> str:

@@ -9,7 +9,7 @@ from hami_operator.core.reasons import Reason, Refusal, Tally, card_refusals, re
 
 def test_card_reasons_are_counted_of_the_cards_offered_in_order_of_name() -> None:
     counts = {Reason.CARD_NOT_HEALTH: 2, Reason.CARD_INSUFFICIENT_MEMORY: 1, Reason.CARD_TYPE_MISMATCH: 1}
-    text = refusals_text(card_refusals(counts, 4))
+    text = refusals_text(card_refusals(counts, 4, {}))
     assert text == "1/4 CardInsufficientMemory, 1/4 CardTypeMismatch, 2/4 CardNotHealth"
 
 

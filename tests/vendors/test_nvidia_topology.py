@@ -82,7 +82,7 @@ def test_a_node_with_exactly_four_beats_breaking_one_of_eight_whatever_the_node_
 def test_nodes_without_links_are_refused_as_long_as_some_node_could_link_so_many() -> None:
     world = cluster([linked("a", pcie), linked("b", islands)], full("b", 0, 4))
     decision = schedule(ask(4), world, NOW)
-    assert "TopologyNotFit" in decision.message
+    assert "TopologyNotFit(a,b): at most 3 linked cards are free" in decision.message
     assert not isinstance(decision, Placement)
     assert chosen(ask(3), world) <= {f"b-{i}" for i in range(8)}
 
@@ -95,8 +95,9 @@ def test_prefer_never_waits_and_require_always_does() -> None:
     broken = cluster([linked("b", islands)], full("b", 0, 4))
     assert len(chosen(ask(4, "prefer"), broken)) == 4
     plain = cluster([linked("a", pcie)])
-    assert "TopologyNotFit" in schedule(ask(2, "require"), plain, NOW).message
-    assert "TopologyNotFit" in schedule(ask(2, "require"), cluster([linked("a", None)]), NOW).message
+    assert "TopologyNotFit(a): no linked cards are free" in schedule(ask(2, "require"), plain, NOW).message
+    unknown = cluster([linked("a", None)])
+    assert "TopologyNotFit(a): its links are not known" in schedule(ask(2, "require"), unknown, NOW).message
 
 
 def test_a_node_that_brings_links_changes_what_pods_wait_for() -> None:
@@ -156,6 +157,12 @@ def test_a_quota_for_exactly_two_cards_leaves_the_choice_by_links_as_it_is() -> 
     world.quotas.put(read_quota(obj, OWN_KIND, world.quotas.keys))
     asked = asking(gpu=2, mem=2000, annotations=TOPOLOGY_AWARE)
     assert chosen(asked, world) in ({"n-0", "n-1"}, {"n-4", "n-5"})
+
+
+@pytest.mark.parametrize(("taken", "pair"), [((0, 1), {"n-2", "n-3"}), ((4, 5), {"n-6", "n-7"})])
+def test_with_numa_binding_the_group_whose_set_is_best_is_taken(taken: tuple[int, ...], pair: set[str]) -> None:
+    world = cluster([linked("n", islands)], full("n", *taken))
+    assert chosen(ask(2, **{"nvidia.com/numa-bind": "true"}), world) == pair
 
 
 def test_with_numa_binding_a_group_that_suffices_is_found_wherever_it_is() -> None:
