@@ -19,7 +19,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hami_operator.vendors": ("hami_operator.core", "hami_operator.allocators", "hami_operator.vendors"),
     "hami_operator.simulation": ("hami_operator.core", "hami_operator.config", "hami_operator.simulation"),
     "hami_operator.sandbox": ("hami_operator.core", "hami_operator.kube", "hami_operator.sandbox"),
-    "webhook.mutate": ("hami_operator.core",),
+    "webhook.mutate": ("hami_operator.core", "webhook.catalogue"),
+    "webhook.catalogue": ("hami_operator.core",),
 }
 
 #: Importer -> what it may not import (prefixes), ours or others'. The importer "" is everybody.

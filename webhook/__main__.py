@@ -20,6 +20,7 @@ from hami_operator.kube.errors import KubeError
 
 from . import configuration, install
 from .app import Health, health_app
+from .catalogue import Catalogue
 from .mutate import Privileged, Settings, mutate_pod
 from .review import Judge
 from .server import Listen, listening, serve, stop_signal
@@ -160,13 +161,13 @@ def _load(path: Path | None) -> config.Settings:
 
 def judge_of(settings: config.Settings) -> Judge:
     """``mutate_pod`` as the settings want it."""
-    profiles = settings.devices.profiles()
+    catalogue = Catalogue(settings.devices.profiles())
     chosen = Settings(
         scheduler_name=settings.scheduler_name,
         overwrite_default_scheduler=settings.webhook.force_overwrite_default_scheduler,
         privileged=Privileged(settings.webhook.privileged),
     )
-    return lambda pod: mutate_pod(pod, profiles, chosen)
+    return lambda pod: mutate_pod(pod, catalogue, chosen)
 
 
 async def _client(kubeconfig: str | None) -> Client:

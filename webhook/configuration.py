@@ -6,17 +6,15 @@ nobody's way; a name that is missing there would let pods slip to the default sc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
 
 from hami_operator.core import protocol
-from hami_operator.core.model import Container
 from hami_operator.core.vendor import Profile
 
-from .mutate import WRITTEN_PATTERN
+from .catalogue import WRITTEN_PATTERN, speaks_to_all, written_keys
 
 NAME = "hami-webhook"
 WEBHOOK = "pods.hami-operator.io"
@@ -62,7 +60,7 @@ def render(profiles: Sequence[Profile], namespace: str) -> dict[str, Any]:
         "namespaceSelector": {"matchExpressions": [spared, ignore]},
         "objectSelector": {"matchExpressions": [ignore]},
     }
-    if not touches_every_pod(profiles):
+    if not any(speaks_to_all(profile) for profile in profiles):  # else no pod may be spared
         webhook["matchConditions"] = [{"name": "asks-for-accelerators", "expression": match_expression(profiles)}]
     labels = {"app.kubernetes.io/name": "hami-webhook", "app.kubernetes.io/part-of": "hami-operator"}
     return {
@@ -73,17 +71,10 @@ def render(profiles: Sequence[Profile], namespace: str) -> dict[str, Any]:
     }
 
 
-def touches_every_pod(profiles: Iterable[Profile]) -> bool:
-    """Whether a family changes containers that ask for nothing (``nvidia.overwriteEnv``): then no pod may be spared."""
-    return any(profile.hooks.admit(profile, Container("any"), {}).env for profile in profiles)
-
-
 def match_expression(profiles: Sequence[Profile]) -> str:
     """CEL: a container or init container names a managed resource, or the pod bears what only the scheduler writes."""
     names = dict.fromkeys(name for profile in profiles for name in profile.names.all())
-    written = protocol.COMMON_WRITTEN_KEYS.union(*(profile.written_keys for profile in profiles))
-    keys = sorted(key for key in written if not _covered(key))
-    prefixes = sorted({protocol.OWN_PREFIX}.union(*(profile.extra_prefixes for profile in profiles)))
+    keys, prefixes = written_keys(profiles)
     begins = " || ".join(f"key.startsWith({_literal(prefix)})" for prefix in prefixes)
     return f"""\
 [
@@ -97,10 +88,6 @@ def match_expression(profiles: Sequence[Profile]) -> str:
   {begins} || key.matches({_literal(WRITTEN_PATTERN)})
   || key in {_literals(keys, indent=2)}))
 || (has(object.metadata.labels) && {_literal(protocol.POD_NODE)} in object.metadata.labels)"""
-
-
-def _covered(key: str) -> bool:
-    return key.startswith(protocol.OWN_PREFIX) or re.fullmatch(WRITTEN_PATTERN, key) is not None
 
 
 def _literals(texts: Iterable[str], indent: int) -> str:

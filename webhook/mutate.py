@@ -7,7 +7,6 @@ what is patched once is right: a second call with the patched pod answers with n
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +18,14 @@ from hami_operator.core.objects import read_containers
 from hami_operator.core.quantity import parse_quantity
 from hami_operator.core.vendor import Admission, Profile
 
+from .catalogue import Catalogue
+
 #: All annotations of an object together (apimachinery pkg/api/validation/objectmeta.go, TotalAnnotationSizeLimitB).
 ANNOTATIONS_LIMIT_BYTES = 262_144
 #: Of these, what an allocation may need at the bind.
 RESERVED_BYTES = 32_768
 
 DEFAULT_SCHEDULER = "default-scheduler"
-
-#: Device lists of families that are not enabled here: nobody else's to bring either.
-WRITTEN_PATTERN = r"^hami\.io/.+-devices-(to-allocate|allocated)$"
 
 _KEYS_NAMED = 4
 _KEY_SHOWN = 80
@@ -70,52 +68,48 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One container as it stands in the pod, and what the families make of it."""
+    """One container as it stands in the pod, and what the families make of it that it concerns."""
 
     container: Container
     raw: Mapping[str, Any]
     path: str
-    admissions: tuple[Admission, ...]
+    admissions: dict[Profile, Admission]
 
     @property
     def claimed(self) -> bool:
-        return any(admission.claimed for admission in self.admissions)
+        return any(admission.claimed for admission in self.admissions.values())
+
+    def claimed_by(self, profile: Profile) -> bool:
+        return profile in self.admissions and self.admissions[profile].claimed
 
 
-def mutate_pod(pod: Mapping[str, Any], profiles: Sequence[Profile], settings: Settings) -> Patch | Refusal:
+def mutate_pod(pod: Mapping[str, Any], catalogue: Catalogue, settings: Settings) -> Patch | Refusal:
     """Judge a Pod object (decoded JSON) on its way to being created."""
     try:
-        return _mutate(pod, profiles, settings)
+        return _mutate(pod, catalogue, settings)
     except (InvalidRequest, ObjectError) as error:
         return Refusal(str(error))
 
 
-def is_written_by_scheduler(key: str, profiles: Iterable[Profile]) -> bool:
-    """Whether a pod annotation is one that only the scheduler may write."""
-    return (
-        key in protocol.COMMON_WRITTEN_KEYS
-        or key.startswith(protocol.OWN_PREFIX)
-        or re.fullmatch(WRITTEN_PATTERN, key) is not None
-        or any(profile.writes(key) for profile in profiles)
-    )
-
-
-def _mutate(pod: Mapping[str, Any], profiles: Sequence[Profile], settings: Settings) -> Patch | Refusal:
+def _mutate(pod: Mapping[str, Any], catalogue: Catalogue, settings: Settings) -> Patch | Refusal:
     metadata, spec = fields.mapping(pod, "metadata"), fields.mapping(pod, "spec")
     annotations = fields.text_map(metadata, "annotations", "metadata.")
     containers = read_containers(spec)
     if not any(container.kind is ContainerKind.APP for container in containers):
         return Refusal("pod has no containers")
-    stripped, kept = _strip(metadata, annotations, profiles)
+    stripped, kept = _strip(metadata, annotations, catalogue)
     if _left_alone(fields.text(spec, "schedulerName", "spec."), settings):
         return stripped
-    asked = _ask(spec, containers, profiles, kept)
+    asked = _ask(spec, containers, catalogue, kept)
     operations = [*stripped.operations, *(op for entry in asked for op in _container_operations(entry))]
-    warnings = [*stripped.warnings, *_ignored_annotations(kept, profiles)]
+    # HAMi ignores amounts given as annotations without a word (#2862).
+    ignored = (f"annotation {name} has no effect: write it under resources.limits" for name in catalogue.named_in(kept))
+    warnings = [*stripped.warnings, *ignored]
     if any(entry.claimed for entry in asked):
-        added = {key: value for entry in asked for a in entry.admissions for key, value in a.annotations.items()}
+        answers = [admission for entry in asked for admission in entry.admissions.values()]
+        added = {key: value for answer in answers for key, value in answer.annotations.items()}
         added = {key: value for key, value in added.items() if key not in kept}
-        warnings += _check(spec, asked, {**kept, **added}, profiles, settings)
+        warnings += _check(spec, asked, {**kept, **added}, catalogue, settings)
         operations += _pod_operations(spec, asked, settings)
         operations += _annotation_operations(metadata, added)
     return Patch(tuple(operations), tuple(warnings))
@@ -129,10 +123,10 @@ def _left_alone(scheduler: str, settings: Settings) -> bool:
 
 
 def _strip(
-    metadata: Mapping[str, Any], annotations: Mapping[str, str], profiles: Sequence[Profile]
+    metadata: Mapping[str, Any], annotations: Mapping[str, str], catalogue: Catalogue
 ) -> tuple[Patch, dict[str, str]]:
     """Take away what only the scheduler may say (HAMi believes it: #3041, #3074, #3075); the annotations that stay."""
-    removed = [key for key in annotations if is_written_by_scheduler(key, profiles)]
+    removed = [key for key in annotations if catalogue.writes(key)]
     operations = [{"op": "remove", "path": _path("metadata", "annotations", key)} for key in removed]
     warnings = [f"annotation {_shown(key)} was removed: only the scheduler writes it" for key in removed[:_KEYS_NAMED]]
     if len(removed) > _KEYS_NAMED:
@@ -145,20 +139,18 @@ def _strip(
 
 
 def _ask(
-    spec: Mapping[str, Any],
-    containers: Sequence[Container],
-    profiles: Sequence[Profile],
-    annotations: Mapping[str, str],
+    spec: Mapping[str, Any], containers: Sequence[Container], catalogue: Catalogue, annotations: Mapping[str, str]
 ) -> list[_Asked]:
-    """What every family says to every container, init containers first. Raises InvalidRequest."""
-    places = [
+    """Containers that concern a family, with what it says; init containers first. Raises InvalidRequest."""
+    places = (
         (f"/spec/{name}/{position}", raw)
         for name in ("initContainers", "containers")
         for position, raw in enumerate(fields.items(spec, name, "spec."))
-    ]
+    )
     return [
-        _Asked(container, raw, path, tuple(p.hooks.admit(p, container, annotations) for p in profiles))
+        _Asked(container, raw, path, admissions)
         for container, (path, raw) in zip(containers, places, strict=True)
+        if (admissions := catalogue.admissions(container, annotations))
     ]
 
 
@@ -169,46 +161,45 @@ def _check(
     spec: Mapping[str, Any],
     asked: Sequence[_Asked],
     annotations: Mapping[str, str],
-    profiles: Sequence[Profile],
+    catalogue: Catalogue,
     settings: Settings,
 ) -> list[str]:
     """The pod as a whole, once it is known to be ours: its warnings. Raises InvalidRequest."""
-    first = next(entry for entry in asked if entry.claimed)
     node = fields.text(spec, "nodeName", "spec.")
     if node:
+        first = next(entry for entry in asked if entry.claimed)
         raise InvalidRequest(
-            f"pod has node assigned: spec.nodeName is {node!r} while {_named(first, profiles)}; allowed is none, "
+            f"pod has node assigned: spec.nodeName is {node!r} while {_named(first, catalogue)}; allowed is none, "
             f"since {settings.scheduler_name} chooses node and cards together"
         )
-    _check_words(annotations, profiles)
+    _check_words(annotations, catalogue)
     _check_size(annotations)
-    warnings = [text for entry in asked for admission in entry.admissions for text in admission.warnings]
-    for number, profile in enumerate(profiles):
+    warnings = [text for entry in asked for admission in entry.admissions.values() for text in admission.warnings]
+    for profile in catalogue.limited:
         request.check_one_name(profile, [entry.container for entry in asked])
-        claimed = [entry.container.name for entry in asked if entry.admissions[number].claimed]
+        claimed = [entry.container.name for entry in asked if entry.claimed_by(profile)]
         warnings += request.several_containers(profile, claimed)
     for entry in asked:
-        if entry.claimed and entry.container.privileged:
-            text = f"{_named(entry, profiles)} and is privileged: it would see every card of its node"
+        if entry.container.privileged and entry.claimed:
+            text = f"{_named(entry, catalogue)} and is privileged: it would see every card of its node"
             if settings.privileged is Privileged.DENY:
                 raise InvalidRequest(f"{text}; allowed is securityContext.privileged false")
             warnings.append(text)
     return warnings
 
 
-def _named(entry: _Asked, profiles: Sequence[Profile]) -> str:
+def _named(entry: _Asked, catalogue: Catalogue) -> str:
     """``container 'main' asks for nvidia.com/gpu 1``."""
     amounts = {**entry.container.requests, **entry.container.limits}
-    named = (f"{name} {amounts[name]}" for profile in profiles for name in profile.names.all() if name in amounts)
+    named = (f"{name} {amounts[name]}" for name in catalogue.named_in(amounts))
     return f"container {entry.container.name!r} asks for {next(named, 'cards')}"
 
 
-def _check_words(annotations: Mapping[str, str], profiles: Sequence[Profile]) -> None:
+def _check_words(annotations: Mapping[str, str], catalogue: Catalogue) -> None:
     request.read_card_policy(annotations, "")
     request.read_node_policy(annotations, "")
-    for profile in profiles:
-        key, allowed = profile.selection.mode, profile.mode_words
-        for word in protocol.split_list(annotations.get(key, "")) if allowed else ():
+    for key, allowed in catalogue.modes:
+        for word in protocol.split_list(annotations.get(key, "")):
             if word not in allowed:
                 raise InvalidRequest(f"annotation {key} has {word!r}, allowed are {', '.join(allowed)}")
 
@@ -223,26 +214,20 @@ def _check_size(annotations: Mapping[str, str]) -> None:
         )
 
 
-def _ignored_annotations(annotations: Mapping[str, str], profiles: Sequence[Profile]) -> list[str]:
-    """HAMi ignores amounts given as annotations without a word (#2862)."""
-    names = (name for profile in profiles for name in profile.names.all())
-    return [
-        f"annotation {name} has no effect: write it under resources.limits" for name in names if name in annotations
-    ]
-
-
 # -- what is changed ---------------------------------------------------------------------------------------------
 
 
 def _container_operations(entry: _Asked) -> Iterable[Mapping[str, Any]]:
-    amounts = {name: value for a in entry.admissions for name, value in a.resources.items()}
+    amounts = {name: value for a in entry.admissions.values() for name, value in a.resources.items()}
     if amounts and entry.raw.get("resources") is None:
         texts = {name: str(value) for name, value in amounts.items()}
         yield _add(f"{entry.path}/resources", {"limits": texts, "requests": texts})
     elif amounts:
         yield from _amount_operations(f"{entry.path}/resources/limits", entry, "limits", amounts)
         yield from _amount_operations(f"{entry.path}/resources/requests", entry, "requests", amounts)
-    env = dict(pair for a in reversed(entry.admissions) for pair in a.env if pair[0] not in entry.container.env)
+    env = dict(
+        pair for a in reversed(entry.admissions.values()) for pair in a.env if pair[0] not in entry.container.env
+    )
     values = [{"name": name, "value": value} for name, value in env.items()]
     if values and not entry.raw.get("env"):
         yield _add(f"{entry.path}/env", values)
@@ -274,7 +259,7 @@ def _pod_operations(
 ) -> Iterable[Mapping[str, Any]]:
     if spec.get("schedulerName") != settings.scheduler_name:
         yield _add("/spec/schedulerName", settings.scheduler_name)
-    classes = (a.runtime_class for entry in asked for a in entry.admissions if a.claimed and a.runtime_class)
+    classes = (a.runtime_class for entry in asked for a in entry.admissions.values() if a.claimed and a.runtime_class)
     runtime_class = next(classes, "")
     if runtime_class and spec.get("runtimeClassName") is None:
         yield _add("/spec/runtimeClassName", runtime_class)

@@ -30,6 +30,7 @@ from hami_operator.simulation.run import Admission, Admit, Admitted, Denied, Sim
 from hami_operator.simulation.scenario import read_scenario
 from hami_operator.simulation.table import write_table
 from webhook import mutate
+from webhook.catalogue import Catalogue
 from webhook.configuration import render
 
 STDIN = "-"
@@ -223,6 +224,7 @@ def admission(settings: config.Settings) -> Admission:
     def of_families(profiles: tuple[Profile, ...]) -> Admit:
         webhook = render(profiles, settings.leader.namespace)["webhooks"][0]
         namespaces, objects = _selector(webhook["namespaceSelector"]), _selector(webhook["objectSelector"])
+        catalogue = Catalogue(profiles)
 
         def admit(pod: Json, namespace_labels: Mapping[str, str]) -> Admitted | Denied | None:
             metadata = fields.mapping(pod, "metadata")
@@ -231,7 +233,7 @@ def admission(settings: config.Settings) -> Admission:
             called = selects(namespaces, {"kubernetes.io/metadata.name": name, **namespace_labels})
             if not called or not selects(objects, labels):
                 return None
-            verdict = mutate.mutate_pod(pod, profiles, wanted)
+            verdict = mutate.mutate_pod(pod, catalogue, wanted)
             if isinstance(verdict, mutate.Refusal):
                 return Denied(verdict.message)
             return Admitted(verdict.operations, verdict.warnings)

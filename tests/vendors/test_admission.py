@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hami_operator.config import DevicesSection
+from hami_operator.core.model import Container
 from hami_operator.core.objects import read_pod
-from hami_operator.core.vendor import Profile
+from hami_operator.core.vendor import Admission, Profile
 from tests.vendors.families import Family, under_test
 from tests.webhook.pods import SETTINGS
+from webhook.catalogue import Catalogue, speaks_to_all
 from webhook.mutate import Patch, Refusal, mutate_pod
 
 EVERY = DevicesSection(vnpus={}, iluvatars={}, volcano={}).profiles()
+CATALOGUE = Catalogue(EVERY)
 
 every_family = pytest.mark.parametrize("family", under_test(), ids=str)
 every_profile = pytest.mark.parametrize("profile", EVERY, ids=lambda profile: profile.key)
@@ -42,13 +45,13 @@ def applied(obj: dict[str, Any], patch: Patch) -> dict[str, Any]:
 def test_what_is_admitted_is_admitted_once_and_for_all(family: Family, data: st.DataObject) -> None:
     """With every family in force: none minds what another wrote."""
     obj = pod_object(data.draw(family.amounts))
-    verdict = mutate_pod(obj, EVERY, SETTINGS)
+    verdict = mutate_pod(obj, CATALOGUE, SETTINGS)
     if isinstance(verdict, Refusal):
         assert "container 'main'" in verdict.message
         assert any(name in verdict.message for name in family.profile.names.all())
         return
     after = applied(obj, verdict)
-    again = mutate_pod(after, EVERY, SETTINGS)
+    again = mutate_pod(after, CATALOGUE, SETTINGS)
     assert isinstance(again, Patch)
     assert again.operations == ()
     pod = read_pod(after)
@@ -62,7 +65,7 @@ def test_what_is_admitted_is_admitted_once_and_for_all(family: Family, data: st.
 @pytest.mark.parametrize("value", ["-1", "many", "9" * 40, "1e99", "1.5m"])
 def test_an_amount_that_is_none_is_refused_with_its_container_name_and_value(profile: Profile, value: str) -> None:
     for name in profile.names.all():
-        verdict = mutate_pod(pod_object({profile.names.count: 1, name: value}), [profile], SETTINGS)
+        verdict = mutate_pod(pod_object({profile.names.count: 1, name: value}), Catalogue([profile]), SETTINGS)
         assert isinstance(verdict, Refusal), (name, verdict)
         for part in ("container 'main'", name, "allowed"):
             assert part in verdict.message
@@ -87,12 +90,12 @@ def pod_of_several(asked: Sequence[dict[str, Any]]) -> dict[str, Any]:
 @pytest.mark.parametrize("key", ONE_CONTAINER)
 def test_a_pod_that_its_plugin_can_not_serve_whole_is_warned_about(key: str) -> None:
     limits, told = ONE_CONTAINER[key]
-    verdict = mutate_pod(pod_of_several([limits, {"cpu": 1}, limits]), EVERY, SETTINGS)
+    verdict = mutate_pod(pod_of_several([limits, {"cpu": 1}, limits]), CATALOGUE, SETTINGS)
     assert isinstance(verdict, Patch)
     (warning,) = verdict.warnings
     assert warning.startswith("containers 'c0' and 'c2' ask for ")
     assert told in warning
-    alone = mutate_pod(pod_of_several([{"cpu": 1}, limits]), EVERY, SETTINGS)
+    alone = mutate_pod(pod_of_several([{"cpu": 1}, limits]), CATALOGUE, SETTINGS)
     assert isinstance(alone, Patch)
     assert alone.warnings == ()
 
@@ -100,11 +103,20 @@ def test_a_pod_that_its_plugin_can_not_serve_whole_is_warned_about(key: str) -> 
 @every_profile
 def test_users_bring_none_of_the_keys_that_only_the_scheduler_writes(profile: Profile) -> None:
     keys = [*profile.written_keys, *(f"{prefix}0" for prefix in profile.extra_prefixes)]
-    patch = mutate_pod(pod_object({"cpu": 1}, dict.fromkeys(keys, "x")), [profile], SETTINGS)
+    patch = mutate_pod(pod_object({"cpu": 1}, dict.fromkeys(keys, "x")), Catalogue([profile]), SETTINGS)
     assert isinstance(patch, Patch)
     assert applied(pod_object({"cpu": 1}, dict.fromkeys(keys, "x")), patch)["metadata"]["annotations"] == {}
 
 
 @every_profile
 def test_a_pod_that_names_nothing_of_the_family_is_left_as_it_is(profile: Profile) -> None:
-    assert mutate_pod(pod_object({"cpu": 1, "example.com/gpu": 1}), [profile], SETTINGS) == Patch()
+    assert mutate_pod(pod_object({"cpu": 1, "example.com/gpu": 1}), Catalogue([profile]), SETTINGS) == Patch()
+
+
+@every_profile
+def test_a_family_says_nothing_to_containers_that_name_nothing_of_it_whatever_the_pod_bears(profile: Profile) -> None:
+    """So the webhook need not ask it about them."""
+    assert not speaks_to_all(profile)
+    others = {name: "1" for name in (*CATALOGUE.names, "cpu") if name not in profile.names.all()}
+    annotations = {key: "x" for each in EVERY for key in (*each.selection.all(), *each.pod_keys)}
+    assert profile.hooks.admit(profile, Container("main", limits=others), annotations) == Admission()

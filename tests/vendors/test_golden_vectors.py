@@ -21,6 +21,7 @@ from tests import golden
 from tests.builders import node
 from tests.vendors.replay import family
 from tests.webhook.pods import SETTINGS
+from webhook.catalogue import Catalogue
 from webhook.mutate import Patch, Refusal, mutate_pod
 
 ROWS = [json.loads(line) for line in (golden.HERE / "vendors.jsonl").read_text().splitlines()]
@@ -119,7 +120,7 @@ def test_a_golden_vector(row: Mapping[str, Any]) -> None:
     want = row.get("ours", row["want"])
     profile = family(row["vendor"], vnpus={}, iluvatars={})
     before = pod_object(row)
-    verdict = mutate_pod(before, [profile], SETTINGS)
+    verdict = mutate_pod(before, Catalogue([profile]), SETTINGS)
     if "reject" in want:
         assert isinstance(verdict, Refusal), verdict
         assert REJECTED[want["reject"]] in verdict.message

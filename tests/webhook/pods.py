@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hami_operator.core.vendor import Profile
 from hami_operator.vendors import nvidia
+from webhook.catalogue import Catalogue
 from webhook.mutate import Patch, Privileged, Refusal, Settings, mutate_pod
 
 NVIDIA: Mapping[str, Any] = {
@@ -102,7 +103,7 @@ def judge(
     obj: Mapping[str, Any], profiles: tuple[Profile, ...] | None = None, settings: Settings = SETTINGS
 ) -> Patch | Refusal:
     """``mutate_pod`` with the usual families."""
-    return mutate_pod(obj, families() if profiles is None else profiles, settings)
+    return mutate_pod(obj, Catalogue(families() if profiles is None else profiles), settings)
 
 
 def admitted(obj: Mapping[str, Any], **kwargs: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
