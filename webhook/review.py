@@ -7,9 +7,8 @@ Pods of one workload differ in name, token volume and owner, and in nothing that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -39,7 +38,7 @@ class NoReview(Exception):
     """The body is no AdmissionReview that could be answered; the text names the field and what is allowed."""
 
 
-class Resource(Struct):
+class Resource(Struct, gc=False):
     """Which resource the request is about."""
 
     group: str = ""
@@ -47,7 +46,7 @@ class Resource(Struct):
     resource: str = ""
 
 
-class ContainerView(Struct, rename="camel", omit_defaults=True):
+class ContainerView(Struct, rename="camel", omit_defaults=True, gc=False):
     """What is judged of a container."""
 
     name: Raw | UnsetType = UNSET
@@ -57,20 +56,20 @@ class ContainerView(Struct, rename="camel", omit_defaults=True):
     restart_policy: Raw | UnsetType = UNSET
 
 
-class LabelsView(Struct, omit_defaults=True):
+class LabelsView(Struct, omit_defaults=True, gc=False):
     """The one label that is judged."""
 
     node: Raw | UnsetType = msgspec.field(default=UNSET, name=protocol.POD_NODE)
 
 
-class MetadataView(Struct, omit_defaults=True):
+class MetadataView(Struct, omit_defaults=True, gc=False):
     """What is judged of a pod's metadata."""
 
     annotations: Raw | UnsetType = UNSET
     labels: LabelsView | UnsetType | None = UNSET
 
 
-class SpecView(Struct, rename="camel", omit_defaults=True):
+class SpecView(Struct, rename="camel", omit_defaults=True, gc=False):
     """What is judged of a pod's spec."""
 
     containers: list[ContainerView] | UnsetType | None = UNSET
@@ -80,14 +79,14 @@ class SpecView(Struct, rename="camel", omit_defaults=True):
     node_name: Raw | UnsetType = UNSET
 
 
-class PodView(Struct, omit_defaults=True):
+class PodView(Struct, omit_defaults=True, gc=False):
     """What is judged of a pod: the judge sees these fields and no others. Positions of containers are the pod's."""
 
     metadata: MetadataView | UnsetType | None = UNSET
     spec: SpecView | UnsetType | None = UNSET
 
 
-class Request(Struct, rename="camel"):
+class Request(Struct, rename="camel", gc=False):
     """What we read of an AdmissionRequest (k8s.io/api/admission/v1), the object apart."""
 
     uid: str
@@ -96,7 +95,7 @@ class Request(Struct, rename="camel"):
     operation: str = ""
 
 
-class Envelope(Struct, Generic[T], rename="camel"):
+class Envelope(Struct, Generic[T], rename="camel", gc=False):
     """An AdmissionReview as the API server sends it."""
 
     api_version: str
@@ -104,28 +103,44 @@ class Envelope(Struct, Generic[T], rename="camel"):
     request: T | None = None
 
 
-class PodRequest(Request, rename="camel"):
+class PodRequest(Request, rename="camel", gc=False):
     """A request with what is judged of its pod."""
 
     object: PodView | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The bytes to send back, and how the review ended: ``mutated``, ``untouched`` or ``refused``."""
 
     body: bytes
     result: str
 
 
-#: Result for the metrics, and AdmissionResponse without its uid.
-Response = tuple[str, Mapping[str, Any]]
+class Response(NamedTuple):
+    """How the review ends, and the end of the answer's bytes, from the comma behind the uid on."""
+
+    result: str
+    tail: bytes
+
 
 _reviews = msgspec.json.Decoder(Envelope[PodRequest])
 _envelopes = msgspec.json.Decoder(Envelope[Request])
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.json.Encoder().encode
-_UNTOUCHED: Response = ("untouched", {"allowed": True})
+
+
+def _written(result: str, fields: Mapping[str, Any]) -> Response:
+    """``fields``: an AdmissionResponse without its uid."""
+    return Response(result, b"," + _encode(fields)[1:] + b"}")
+
+
+_UNTOUCHED = _written("untouched", {"allowed": True})
+
+#: The beginning of an answer's bytes, up to the uid, by version.
+_HEADS = {
+    version: _encode({"apiVersion": version, "kind": KIND, "response": {"uid": ""}}).removesuffix(b'""}}')
+    for version in API_VERSIONS
+}
 
 
 class Reviewer:
@@ -175,7 +190,7 @@ class Reviewer:
             response |= {"patchType": "JSONPatch", "patch": _encode(verdict.operations)}
         if verdict.warnings:
             response["warnings"] = [_short(warning) for warning in verdict.warnings]
-        return "mutated" if verdict.operations else "untouched", response
+        return _written("mutated" if verdict.operations else "untouched", response)
 
 
 def _read_envelope(body: bytes) -> Envelope[Request]:
@@ -197,14 +212,12 @@ def _request(review: Envelope[T]) -> T:
 
 
 def _answer(review: Envelope[T], request: Request, response: Response) -> Answer:
-    result, content = response
-    answered = {"apiVersion": review.api_version, "kind": KIND, "response": {"uid": request.uid, **content}}
-    return Answer(_encode(answered), result)
+    return Answer(_HEADS[review.api_version] + _encode(request.uid) + response.tail, response.result)
 
 
 def _refused(message: str) -> Response:
     status = {"code": UNPROCESSABLE, "reason": "Invalid", "message": _short(message)}
-    return "refused", {"allowed": False, "status": status}
+    return _written("refused", {"allowed": False, "status": status})
 
 
 def _short(text: str) -> str:
