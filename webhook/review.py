@@ -38,6 +38,9 @@ class NoReview(Exception):
     """The body is no AdmissionReview that could be answered; the text names the field and what is allowed."""
 
 
+# What is decoded lives no longer than its review and holds no cycles: ``gc=False`` spares the collector.
+
+
 class Resource(Struct, gc=False):
     """Which resource the request is about."""
 
@@ -46,12 +49,18 @@ class Resource(Struct, gc=False):
     resource: str = ""
 
 
+class EnvView(Struct, omit_defaults=True, gc=False):
+    """What is judged of a variable: replicas differ in the values (their rank, say)."""
+
+    name: Raw | UnsetType = UNSET
+
+
 class ContainerView(Struct, rename="camel", omit_defaults=True, gc=False):
     """What is judged of a container."""
 
     name: Raw | UnsetType = UNSET
     resources: Raw | UnsetType = UNSET
-    env: Raw | UnsetType = UNSET
+    env: list[EnvView] | UnsetType | None = UNSET
     security_context: Raw | UnsetType = UNSET
     restart_policy: Raw | UnsetType = UNSET
 

@@ -340,4 +340,4 @@ def parse_lock(text: str) -> Lock:
 
 def split_list(text: str) -> tuple[str, ...]:
     """Items of a comma list, trimmed, empty ones dropped; an empty text is no constraint."""
-    return tuple(item.strip() for item in text.split(",") if item.strip())
+    return tuple(item.strip() for item in text.split(",") if item.strip()) if text else ()

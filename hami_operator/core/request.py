@@ -202,7 +202,10 @@ def read_node_policy(annotations: Mapping[str, str], default: str) -> str:
 
 
 def _words(annotations: Mapping[str, str], key: str, allowed: tuple[str, ...]) -> set[str]:
-    words = set(protocol.split_list(annotations.get(key, "")))
+    text = annotations.get(key)
+    if not text:
+        return set()
+    words = set(protocol.split_list(text))
     unknown = sorted(words.difference(allowed))
     if unknown:
         raise InvalidRequest(f"annotation {key} has {unknown[0]!r}, allowed are {', '.join(allowed)}")

@@ -108,6 +108,8 @@ def test_subresources_are_not_judged():
         ({"object": {"spec": {"containers": [7]}}}, "$.request.object.spec.containers[0]"),
         ({"object": {"metadata": {"annotations": 7}, "spec": {"containers": []}}}, "metadata.annotations"),
         ({"object": {"spec": {"containers": [{"name": "a", "env": 7}]}}}, "spec.containers[0].env"),
+        ({"object": {"spec": {"containers": [{"name": "a", "env": [7]}]}}}, "spec.containers[0].env[0]"),
+        ({"object": {"spec": {"containers": [{"name": "a", "env": [{"name": 7}]}]}}}, "spec.containers[0].env.name"),
     ],
 )
 def test_a_review_that_is_not_about_a_pod_is_refused_with_a_sentence(request_, words):
@@ -168,7 +170,7 @@ def replica(number: int) -> dict[str, Any]:
     """A pod of a workload, with all that differs between replicas."""
     token = {"name": f"kube-api-access-{number}", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
     return pod(
-        container(limits={"gpu": 1, "mem": 3000}, volumeMounts=[token]),
+        container(limits={"gpu": 1, "mem": 3000}, volumeMounts=[token], env=[{"name": "RANK", "value": str(number)}]),
         metadata={"name": f"train-{number}", "labels": {"pod-index": str(number)}, "annotations": {"a": "b"}},
         volumes=[{"name": token["name"]}],
     )
