@@ -45,7 +45,6 @@ class Resource(Struct, gc=False):
     """Which resource the request is about."""
 
     group: str = ""
-    version: str = ""
     resource: str = ""
 
 

@@ -20,6 +20,7 @@ from tests.builders import NOW, cluster, node
 from tests.vendors.binding import bind, pod_of, refusal
 from tests.vendors.replay import family
 from tests.webhook.pods import SETTINGS
+from webhook.catalogue import Catalogue
 from webhook.mutate import Refusal, mutate_pod
 
 EVERY = DevicesSection(vnpus={}, iluvatars={}, volcano={}).profiles()
@@ -59,7 +60,7 @@ def pod_object(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("row", BAD)
 def test_what_can_not_be_is_refused_with_every_family_in_force(row: Mapping[str, Any]) -> None:
-    verdict = mutate_pod(pod_object(row), EVERY, SETTINGS)
+    verdict = mutate_pod(pod_object(row), Catalogue(EVERY), SETTINGS)
     assert isinstance(verdict, Refusal), verdict
     assert row["denied"] in verdict.message
 

@@ -24,6 +24,7 @@ from webhook.certs import AUTHORITIES, Lifetimes, read_bundle, read_material, re
 from webhook.install import export
 from webhook.review import Judge
 from webhook.server import Listen, Running, running
+from webhook.tls import CertificateError
 
 from .pods import judge, pod
 from .test_review import review
@@ -191,7 +192,7 @@ async def test_a_pair_that_does_not_belong_together_leaves_the_last_good_one(tmp
     export(first, tmp_path)
     async with serving(tmp_path) as servers, client(first[AUTHORITIES]) as session:
         (tmp_path / "tls.crt").write_bytes(second["tls.crt"])
-        with pytest.raises(Exception, match="no certificate could be loaded"):
+        with pytest.raises(CertificateError, match="no certificate could be loaded"):
             servers.certificate.refresh()
         assert (await post(session, servers.port, json.dumps(review()).encode()))[0] == 200
         assert (await health(servers, "/readyz"))[0] == 200
