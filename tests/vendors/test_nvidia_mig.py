@@ -290,7 +290,8 @@ def test_where_there_are_parts_alone_topology_takes_them_as_they_come_unless_lin
     there = cluster([linked_node(card("GPU-m"), card("GPU-o", index=1))])
     assert bind(there, NVIDIA, asking("p", gpu=2, mem=8000, annotations=topology))[ALLOCATED].count("[1-") == 2
     insisting = {**topology, "hami.io/gpu-topology": "require"}
-    assert refusal(there, asking("q", gpu=2, mem=8000, annotations=insisting)) == "2/2 TopologyNotFit (no linked cards are free)"
+    refused = refusal(there, asking("q", gpu=2, mem=8000, annotations=insisting))
+    assert refused == "2/2 TopologyNotFit (no linked cards are free)"
 
 
 @pytest.mark.parametrize(("policy", "taken"), [("binpack", "GPU-y"), ("spread", "GPU-x")])
