@@ -18,7 +18,7 @@ import aiohttp
 
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import Device
-from hami_operator.core.protocol import BIND_PHASE, BIND_TIME, Phase
+from hami_operator.core.protocol import BIND_TIME, Phase
 
 from . import plugin_protocol as protocol
 from .api import JSON_PATCH, Api, node_path, pod_path
@@ -129,6 +129,8 @@ class Plugin:
         Raises:
             AllocateFailed: no pod waits, the numbers differ, a fault is on, or the checker found an over-allocation.
         """
+        if call.resource in self.node.habits.only_counted:
+            return Injection()
         async with self._one_at_a_time:
             await asyncio.sleep(self.faults.slow_s)
             try:
@@ -140,7 +142,7 @@ class Plugin:
                 try:
                     injection = await self._serve(pod, call)
                 except (AllocateFailed, ApiError, aiohttp.ClientError, TimeoutError, ProtocolError) as error:
-                    if self.node.habits.reports:
+                    if self.node.habits.phase_key:
                         await self._give_up(pod)
                     name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
                     raise self._refused(f"pod {name}: {error}") from error
@@ -226,16 +228,22 @@ class Plugin:
             log.warning("node %s: phase and lock stay as they are: %s", self.node.name, error)
 
     async def _end(self, pod: Json, phase: Phase) -> None:
-        """Write the phase, where the plugin does, and take the lock away, where it is the pod's or names nobody."""
+        """Write the phase, where the plugin does, and take the lock away."""
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         habits = self.node.habits
-        if habits.reports:
-            await self.api.patch(pod_path(namespace, name), {"metadata": {"annotations": {BIND_PHASE: phase.value}}})
-        if not habits.lock_key:
-            return
+        if habits.phase_key:
+            written = {habits.phase_key: phase.value, **habits.closing}
+            await self.api.patch(pod_path(namespace, name), {"metadata": {"annotations": written}})
+        if habits.lock_key:
+            await self._unlock(namespace, name)
+
+    async def _unlock(self, namespace: str, name: str) -> None:
+        """Take the lock away where it is the pod's or names nobody; some plugins do not look whose it is."""
+        habits = self.node.habits
         node = await self.api.get(node_path(self.node.name))
         text = protocol.lock_text(node, habits.lock_key)
-        if text is not None and (protocol.lock_holder(node, habits.lock_key) in ((namespace, name), None)):
+        holder = protocol.lock_holder(node, habits.lock_key)
+        if text is not None and (habits.lock_of_anyone or holder in ((namespace, name), None)):
             path = "/metadata/annotations/" + habits.lock_key.replace("/", "~1")
             operations: list[Json] = [
                 {"op": "test", "path": path, "value": text},

@@ -15,13 +15,17 @@ from . import (
     mthreads,
     neuron,
     nvidia,
+    nvidia_mig,
     vastai,
+    volcano,
 )
 from .habits import Answer, Call, Desk, Finds, Grant, Habits, Handshake, Injection, Mount, Release, Tenancy
 
 HABITS: dict[str, Habits] = {
     "nvidia": nvidia.HABITS,
-    "nvidia-mig": nvidia.MIG_HABITS,
+    "nvidia-mig": nvidia_mig.HABITS,
+    "volcano": volcano.HABITS,
+    "volcano-mig": volcano.MIG_HABITS,
     "cambricon": cambricon.HABITS,
     "hygon": hygon.HABITS,
     "iluvatar": iluvatar.MANAGER,

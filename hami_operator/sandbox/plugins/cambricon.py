@@ -64,7 +64,7 @@ HABITS = Habits(
     serve=_serve,
     lock_key="cambricon.com/dsmlu.lock",
     finds=Finds.SCAN,
-    reports=False,
+    phase_key="",
     waits=readers.waits_with(FLAG, "false"),
     amounts=_amounts,
 )

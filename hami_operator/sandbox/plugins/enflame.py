@@ -44,7 +44,7 @@ WHOLE = Habits(
     serve=_serve_whole,
     lock_key="",
     finds=Finds.SCAN,
-    reports=False,
+    phase_key="",
     waits=_wants_gcu,
 )
 
@@ -108,7 +108,7 @@ SHARED = Habits(
     serve=_serve,
     lock_key="",
     finds=Finds.SCAN,
-    reports=False,
+    phase_key="",
     waits=readers.waits_with(TIME),
     since=lambda pod: readers.number(pod, TIME),
     amounts=_shared_amounts,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hami_operator.core.model import Device, Share
-from hami_operator.core.protocol import NODE_LOCK, encode_devices_json, encode_devices_text
+from hami_operator.core.protocol import BIND_PHASE, NODE_LOCK, encode_devices_json, encode_devices_text
 from hami_operator.sandbox.errors import AllocateFailed
 from hami_operator.sandbox.podview import Place
 
@@ -209,11 +209,12 @@ class Habits:
     """One vendor's device plugin. ``resource`` is what the kubelet counts; ``releases`` by version, oldest first.
 
     ``serve`` answers a call for a pod that may be meant (None: it is not). ``waits`` tells for a scan whether a
-    pending pod of the node may be meant, ``since`` which comes first. ``reports``: the plugin writes the outcome to
-    ``hami.io/bind-phase``; ``lock_key``: the node lock that it takes away when a pod has all its cards.
-    ``amounts`` are the device ids of some cards by resource; ``publish`` the node's annotations; ``checked`` what the
-    checker counts; ``publish_after``: the node's annotations tell what is free; ``section`` is that of the settings
-    without which the operator does not know the family.
+    pod of the node may be meant, ``since`` which comes first. ``phase_key``: the pod's annotation to which the plugin
+    writes the outcome (empty: it tells nobody), beside it ``closing``; ``lock_key``: the node lock that it takes away
+    when a pod has all its cards, whoever holds it where ``lock_of_anyone``. ``amounts`` are the device ids of some
+    cards by resource; calls for ``only_counted`` resources are answered with nothing, for whichever pod; ``publish``
+    the node's annotations; ``checked`` what the checker counts; ``publish_after``: the node's annotations tell what is
+    free; ``section`` is that of the settings without which the operator does not know the family.
     """
 
     family: str
@@ -228,7 +229,10 @@ class Habits:
     mode: str = ""
     lock_key: str = NODE_LOCK
     finds: Finds = Finds.LOCK_THEN_SCAN
-    reports: bool = True
+    phase_key: str = BIND_PHASE
+    closing: Mapping[str, str] = field(default_factory=dict, hash=False)
+    lock_of_anyone: bool = False
+    only_counted: frozenset[str] = frozenset()
     waits: Callable[[Desk, Json], bool] = lambda desk, pod: False
     since: Callable[[Json], int] = lambda pod: 0
     type_text: Callable[[str, Release], str] = product_text

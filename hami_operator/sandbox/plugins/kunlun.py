@@ -35,7 +35,7 @@ WHOLE = Habits(
     serve=_serve,
     lock_key="",
     finds=Finds.SCAN,
-    reports=False,
+    phase_key="",
     waits=readers.waits_with(INDEXES),
 )
 

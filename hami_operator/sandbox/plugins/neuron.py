@@ -66,7 +66,7 @@ def habits(instance: str) -> Habits:
         serve=_serve,
         lock_key="",
         finds=Finds.SCAN,
-        reports=False,
+        phase_key="",
         waits=readers.waits_with(ALLOCATED, "false"),
         since=lambda pod: readers.number(pod, TIME),
         amounts=_amounts,

@@ -1,13 +1,13 @@
-"""HAMi's NVIDIA device plugin (pkg/device-plugin/nvidiadevice, pkg/device/nvidia), in its modes hami-core and mig."""
+"""HAMi's NVIDIA device plugin (pkg/device-plugin/nvidiadevice, pkg/device/nvidia), in its mode hami-core."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import replace
+from collections.abc import Sequence
 
+from hami_operator.core.model import Share
 from hami_operator.core.protocol import parse_bool
-from hami_operator.sandbox.errors import AllocateFailed
 
 from . import lists
 from .habits import Desk, Grant, Habits, Handshake, Injection, Mount, Release, register
@@ -36,7 +36,8 @@ _SAME_SOCKET, _OTHER_SOCKET = 20, 10
 _LINKS = {"A100-SXM4": 12, "H100 80GB HBM3": 18}
 
 
-def _card_id(node: str, index: int, card: uuid.UUID) -> str:
+def card_id(node: str, index: int, card: uuid.UUID) -> str:
+    """As the driver calls a card."""
     return f"GPU-{card}"
 
 
@@ -66,15 +67,20 @@ def _type_text(product: str, release: Release) -> str:
     return product if release.json_register and product.startswith("NVIDIA") else f"NVIDIA-{product}"
 
 
-def _inject(grant: Grant) -> Injection:
-    """HAMi v2.7.0 pkg/device-plugin/nvidiadevice/nvinternal/plugin/server.go, Allocate.
+def limits(shares: Sequence[Share]) -> dict[str, str]:
+    """What HAMi's limiting library reads: the cards, and how much of them.
 
     Memory limits are numbered in the order of the annotation; the core limit is the first card's, for all of them.
     """
+    envs = {"NVIDIA_VISIBLE_DEVICES": ",".join(share.uuid for share in shares)}
+    envs |= {f"CUDA_DEVICE_MEMORY_LIMIT_{i}": f"{share.memory_mib}m" for i, share in enumerate(shares)}
+    return envs | {"CUDA_DEVICE_SM_LIMIT": str(shares[0].cores)}
+
+
+def _inject(grant: Grant) -> Injection:
+    """HAMi v2.7.0 pkg/device-plugin/nvidiadevice/nvinternal/plugin/server.go, Allocate."""
     cache = uuid.uuid5(uuid.NAMESPACE_OID, f"{grant.pod_uid}/{grant.container}")
-    envs = {"NVIDIA_VISIBLE_DEVICES": ",".join(share.uuid for share in grant.shares)}
-    envs |= {f"CUDA_DEVICE_MEMORY_LIMIT_{i}": f"{share.memory_mib}m" for i, share in enumerate(grant.shares)}
-    envs["CUDA_DEVICE_SM_LIMIT"] = str(grant.shares[0].cores)
+    envs = limits(grant.shares)
     envs["CUDA_DEVICE_MEMORY_SHARED_CACHE"] = f"{_HOOKS}/{cache}.cache"
     envs["LIBCUDA_LOG_LEVEL"] = "1"
     mounts = [
@@ -99,29 +105,7 @@ HABITS = Habits(
     waits=lists.waits,
     publish=_publish,
     releases={release.name: release for release in _RELEASES},
-    card_id=_card_id,
+    card_id=card_id,
     type_text=_type_text,
     inject=_inject,
-)
-
-
-def _inject_parts(grant: Grant) -> Injection:
-    """In MIG mode a container is told its parts and nothing else: the hardware keeps its limits.
-
-    HAMi v2.7.0 cuts the card as the brackets say and looks the parts up by their position. Raises AllocateFailed.
-    """
-    for share in grant.shares:
-        if not share.place:
-            raise AllocateFailed(f"{share.uuid} is in MIG mode and the allocation names no part of it")
-    parts = (f"MIG-{uuid.uuid5(uuid.NAMESPACE_OID, share.uuid)}" for share in grant.shares)
-    return Injection({"NVIDIA_VISIBLE_DEVICES": ",".join(parts)})
-
-
-#: MIG as up to release 2.9: the card is cut as a whole, by geometries that plugin and scheduler both know.
-MIG_HABITS = replace(
-    HABITS,
-    mode="mig",
-    publish=register,
-    releases={release.name: release for release in _RELEASES if release.name != "2.10"},
-    inject=_inject_parts,
 )

@@ -12,16 +12,18 @@ from hami_operator.sandbox.plugins import Answer, Call, Desk, Tenancy
 Json = dict[str, Any]
 
 
-def desk(card: str, cards: int = 2, held: Mapping[int, list[Share | Tenancy]] | None = None) -> Desk:
-    """The desk of the node ``n`` with the newest plugin; ``held`` is what others hold, by index of the card."""
+def desk(
+    card: str, cards: int = 2, held: Mapping[int, list[Share | Tenancy]] | None = None, release: str = "2.10"
+) -> Desk:
+    """The desk of the node ``n``, by default with the newest plugin; ``held`` is what others hold, by card's index."""
     habits = card_type(card).habits
-    release = list(habits.releases.values())[-1]
-    devices = cards_of("n", card_type(card), cards, release)
+    of = habits.releases[release]
+    devices = cards_of("n", card_type(card), cards, of)
     tenants = {
         devices[index].uuid: [t if isinstance(t, Tenancy) else Tenancy(f"uid-{index}", t) for t in given]
         for index, given in (held or {}).items()
     }
-    return Desk("n", habits, release, devices, tenants)
+    return Desk("n", habits, of, devices, tenants)
 
 
 def pod(*limits: Mapping[str, int], annotations: Mapping[str, str] | None = None) -> Json:

@@ -6,7 +6,6 @@ import pytest
 
 from hami_operator.core.model import Share
 from hami_operator.sandbox.cards import CARD_TYPES, cards_of
-from hami_operator.sandbox.errors import AllocateFailed
 from hami_operator.sandbox.plugins import HABITS, Grant
 
 NVIDIA = HABITS["nvidia"]
@@ -59,19 +58,3 @@ def test_the_type_text_is_that_of_the_release(card: str, release: str, text: str
 
 def test_the_socket_is_called_after_the_resource() -> None:
     assert NVIDIA.socket == "nvidia-gpu.sock"
-
-
-def test_in_mig_mode_a_container_is_told_its_parts_alone() -> None:
-    mig = HABITS["nvidia-mig"]
-    shares = (Share("GPU-a[1-0]", "NVIDIA", 10240, 0), Share("GPU-a[1-1]", "NVIDIA", 10240, 0))
-    injection = mig.inject(Grant(shares, "uid-1", "main"))
-    assert injection.mounts == ()
-    assert set(injection.envs) == {"NVIDIA_VISIBLE_DEVICES"}
-    parts = injection.envs["NVIDIA_VISIBLE_DEVICES"].split(",")
-    assert len(set(parts)) == 2
-    assert all(part.startswith("MIG-") for part in parts)
-
-
-def test_in_mig_mode_an_allocation_without_a_part_fails() -> None:
-    with pytest.raises(AllocateFailed, match="names no part"):
-        HABITS["nvidia-mig"].inject(Grant((Share("GPU-a", "NVIDIA", 10240, 0),), "uid-1", "main"))
