@@ -18,21 +18,29 @@ from .cards import CardRow
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family as users call it, the card type and number of cards of its node, and the example that is placed."""
+    """A family as users call it, the card type and number of cards of its node, and the example that is placed.
+
+    ``release`` is that of HAMi whose plugin the node runs.
+    """
 
     name: str
     card: str
     cards: int
     example: str
+    release: str = "2.7"
 
     @property
     def node(self) -> NodeSpec:
         """Its node."""
-        return NodeSpec(self.card, cards=self.cards, kind=Kind.SIMULATED)
+        return NodeSpec(self.card, cards=self.cards, kind=Kind.SIMULATED, release=self.release)
 
 
 FAMILIES = (
     Family("NVIDIA", "h100", 8, "nvidia/linked-cards.yaml"),
+    Family("NVIDIA MIG", "a100-40-mig", 2, "nvidia/mig-whole-card.yaml"),
+    Family("NVIDIA MIG (HAMi 2.10)", "h100-mig", 1, "nvidia/mig-placements.yaml", release="2.10"),
+    Family("Volcano vGPU", "a30-volcano", 2, "volcano/share.yaml"),
+    Family("Volcano MIG", "a30-volcano-mig", 1, "volcano/mig.yaml"),
     Family("Cambricon", "mlu370", 2, "cambricon/share.yaml"),
     Family("Hygon", "k100-ai", 2, "hygon/share.yaml"),
     Family("Iluvatar", "mr-v100", 2, "iluvatar/share.yaml"),

@@ -50,7 +50,7 @@ CARD_TYPES = {
         CardType("t4", "Tesla T4", 15360),
         CardType("h100-mig", "NVIDIA H100 80GB HBM3", 81559, "nvidia-mig"),
         CardType("a30-volcano", "NVIDIA A30", 24576, "volcano"),
-        CardType("a100-40-volcano-mig", "NVIDIA A100-SXM4-40GB", 40960, "volcano-mig"),
+        CardType("a30-volcano-mig", "NVIDIA A30", 24576, "volcano-mig"),
         CardType("mlu370", "MLU370-X8", 23296, "cambricon", slots=100),
         CardType("k100-ai", "K100_AI", 65520, "hygon", slots=4),
         CardType("z100l", "Z100L", 32752, "hygon", slots=4),

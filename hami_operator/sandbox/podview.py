@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hami_operator.core.model import ContainerKind
+from hami_operator.core.quantity import plain
 
 Json = dict[str, Any]
 
@@ -41,8 +42,8 @@ def specs(pod: Mapping[str, Any]) -> list[Json]:
 
 
 def limit(spec: Mapping[str, Any], resource: str) -> int:
-    """A container's limit of an extended resource; 0 without one."""
-    return int((spec.get("resources", {}).get("limits") or {}).get(resource, 0))
+    """A container's limit of an extended resource, 0 without one; the API server writes 6000 as ``6k``."""
+    return plain((spec.get("resources", {}).get("limits") or {}).get(resource, "0"))
 
 
 def device_requests(pod: Mapping[str, Any], resource: str) -> list[tuple[Place, int]]:

@@ -21,7 +21,7 @@ ALIKE = {"MR-V50", "BI-V150", "BI-V100"}
 
 
 def test_every_family_that_the_operator_knows_is_placed() -> None:
-    known = {profile.key for profile in DevicesSection(vnpus={}, iluvatars={}).profiles()}
+    known = {profile.key for profile in DevicesSection(vnpus={}, iluvatars={}, volcano={}).profiles()}
     placed = {"Enflame-DRS" if f.card == "s60-drs" else card_type(f.card).habits.family for f in FAMILIES}
     assert placed == known - ALIKE
 

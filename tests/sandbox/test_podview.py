@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hami_operator.sandbox.podview import device_ids_held, device_requests, init_done, requests
+from hami_operator.sandbox.podview import device_ids_held, device_requests, init_done, limit, requests
 
 RESOURCE = "nvidia.com/gpu"
 
@@ -51,3 +51,8 @@ def test_init_containers_are_done_when_each_has_ended() -> None:
     assert not init_done(pod)
     pod["status"]["initContainerStatuses"].append({"name": "j", "state": {"terminated": {}}})
     assert init_done(pod)
+
+
+def test_a_limit_is_read_as_the_api_server_writes_it() -> None:
+    assert [limit({"resources": {"limits": {"a": text}}}, "a") for text in ("3", "6k", "1e3")] == [3, 6000, 1000]
+    assert limit({}, "a") == 0

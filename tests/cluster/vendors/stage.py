@@ -17,41 +17,46 @@ from hami_operator.sandbox.installation import Installation
 
 Json = dict[str, Any]
 
-NODES = tuple(
-    NodeSpec(type_, cards=cards, kind=Kind.SIMULATED)
-    for type_, cards in (
-        ("a100-40", 2),
-        ("a100-40-mig", 1),
-        ("a100-80", 8),
-        ("a30", 2),
-        ("t4", 2),
-        ("mlu370", 2),
-        ("k100-ai", 2),
-        ("mr-v100", 2),
-        ("mr-v100-chip", 2),
-        ("s60", 2),
-        ("s60-shared", 2),
-        ("s60-drs", 2),
-        ("s4000", 2),
-        ("metax-c500", 8),
-        ("metax-c500-sgpu", 8),
-        ("kunlun-p800", 8),
-        ("kunlun-p800-vxpu", 8),
-        ("trn1", 16),
-        ("inf2", 12),
-        ("mi300x", 2),
-        ("mi210", 2),
-        ("br104", 2),
-        ("va1-die", 4),
-        ("ascend910a", 2),
-        ("ascend910b2", 2),
-        ("ascend910b3", 8),
-        ("ascend910b3-soft", 2),
-        ("ascend910b4", 2),
-        ("ascend910b4-1", 2),
-        ("ascend910c", 4),
-        ("ascend310p", 2),
-    )
+NODES = (
+    *(
+        NodeSpec(type_, cards=cards, kind=Kind.SIMULATED)
+        for type_, cards in (
+            ("a100-40", 2),
+            ("a100-40-mig", 2),
+            ("a100-80", 8),
+            ("a30", 2),
+            ("t4", 2),
+            ("a30-volcano", 2),
+            ("a30-volcano-mig", 1),
+            ("mlu370", 2),
+            ("k100-ai", 2),
+            ("mr-v100", 2),
+            ("mr-v100-chip", 2),
+            ("s60", 2),
+            ("s60-shared", 2),
+            ("s60-drs", 2),
+            ("s4000", 2),
+            ("metax-c500", 8),
+            ("metax-c500-sgpu", 8),
+            ("kunlun-p800", 8),
+            ("kunlun-p800-vxpu", 8),
+            ("trn1", 16),
+            ("inf2", 12),
+            ("mi300x", 2),
+            ("mi210", 2),
+            ("br104", 2),
+            ("va1-die", 4),
+            ("ascend910a", 2),
+            ("ascend910b2", 2),
+            ("ascend910b3", 8),
+            ("ascend910b3-soft", 2),
+            ("ascend910b4", 2),
+            ("ascend910b4-1", 2),
+            ("ascend910c", 4),
+            ("ascend310p", 2),
+        )
+    ),
+    NodeSpec("h100-mig", cards=1, kind=Kind.SIMULATED, release="2.10"),
 )
 
 #: Times that plugins read, and what is our own and of no interest here.

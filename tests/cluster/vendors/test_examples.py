@@ -15,9 +15,8 @@ from hami_operator.sandbox.errors import ApiError
 from tests.cluster.vendors.stage import Json, Stage, masked, why_not
 
 ROOT = Path(__file__).parents[3]
-#: What is shown by tests of its own: quotas, pods of charts, and names that are off by default, whose plugin the
-#: sandbox does not play.
-ELSEWHERE = ("charts", "quota", "volcano")
+#: What is shown by tests of its own: quotas, and pods of charts.
+ELSEWHERE = ("charts", "quota")
 EXAMPLES = sorted(p for p in (ROOT / "manifests" / "examples").glob("*/*.yaml") if p.parent.name not in ELSEWHERE)
 GOLDEN = ROOT / "tests" / "golden" / "examples"
 

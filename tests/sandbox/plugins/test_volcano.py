@@ -88,14 +88,14 @@ def cut(at: Desk, place: str, memory: int) -> Json:
 
 
 def test_a_part_of_a_group_is_all_that_a_container_is_told() -> None:
-    at = desk("a100-40-volcano-mig", 1)
-    _, answer = given(at, cut(at, "group2-3", 5120), NUMBER, 1)
+    at = desk("a30-volcano-mig", 1)
+    _, answer = given(at, cut(at, "group2-1", 12288), NUMBER, 1)
     assert list(answer.injection.envs) == ["NVIDIA_VISIBLE_DEVICES"]
     assert answer.injection.envs["NVIDIA_VISIBLE_DEVICES"].startswith("MIG-")
 
 
-@pytest.mark.parametrize(("place", "memory"), [("group2-4", 5120), ("1-0", 10240), ("group2-3", 10240)])
+@pytest.mark.parametrize(("place", "memory"), [("group2-2", 12288), ("1-0", 12288), ("group2-1", 6144)])
 def test_what_is_no_part_of_a_group_fails(place: str, memory: int) -> None:
-    at = desk("a100-40-volcano-mig", 1)
+    at = desk("a30-volcano-mig", 1)
     with pytest.raises(AllocateFailed):
         serve(at, cut(at, place, memory), NUMBER, 1)
