@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,13 +10,9 @@ from hami_operator.core.model import Share
 from hami_operator.sandbox.errors import AllocateFailed
 
 from . import lists
-from .habits import Answer, Call, Desk, Finds, Habits, Injection, Json, any_release
+from .habits import Answer, Call, Desk, Finds, Injection, Json, any_release, by_uuid
 
 UNITS_KEY = "hami.io/amd-cu-allocated"
-
-
-def _card_id(node: str, index: int, card: uuid.UUID) -> str:
-    return str(card)
 
 
 def _facts(index: int, count: int) -> Mapping[str, object]:
@@ -66,16 +61,13 @@ def _ranges(units: list[int]) -> str:
     return ",".join(f"{first}-{last}" if first != last else f"{first}" for first, last in parts)
 
 
-HABITS = Habits(
+HABITS = lists.habits(
+    **lists.keys("amd"),
     family="AMD",
     resource="amd.com/gpu",
     releases=any_release(lists.library("AMD")),
-    card_id=_card_id,
+    card_id=by_uuid(),
     serve=_serve,
-    register_key="hami.io/node-amd-register",
-    handshake_key="hami.io/node-handshake-amd",
-    to_allocate_key="hami.io/amd-devices-to-allocate",
-    allocated_key="hami.io/amd-devices-allocated",
     finds=Finds.LOCK,
     facts=_facts,
     units=("slots", "MiB", "compute units"),

@@ -67,17 +67,13 @@ def habits(word: str, *, soft: bool = False) -> Habits:
             _check(desk, share, entry, {} if soft else TEMPLATES[word])
         return replace(answer, injection=_inject(desk, answer.shares, entries))
 
-    return Habits(
+    return lists.habits(
+        **lists.keys(word, register_key=f"hami.io/node-register-{word}"),
         family=word,
         resource=f"huawei.com/{word}",
         releases=any_release(lists.library(word)),
         card_id=_card_id,
         serve=serve,
-        register_key=f"hami.io/node-register-{word}",
-        handshake_key=f"hami.io/node-handshake-{word}",
-        to_allocate_key=f"hami.io/{word}-devices-to-allocate",
-        allocated_key=f"hami.io/{word}-devices-allocated",
-        waits=lists.waits,
         numa_of=_one_socket,
         facts=facts,
         publish=publish,

@@ -5,27 +5,23 @@ from __future__ import annotations
 import uuid
 
 from . import lists
-from .habits import Grant, Habits, Injection, any_release
+from .habits import any_release, visible
+
+LIST = "hami.io/Biren-devices-allocated"
 
 
 def _card_id(node: str, index: int, card: uuid.UUID) -> str:
     return f"card_{index}"
 
 
-def _inject(grant: Grant) -> Injection:
-    return Injection({"BIREN_VISIBLE_DEVICES": ",".join(share.uuid for share in grant.shares)})
-
-
-HABITS = Habits(
+HABITS = lists.habits(
     family="Biren",
     resource="birentech.com/gpu",
     releases=any_release(lists.library("Biren")),
     card_id=_card_id,
-    serve=lists.serve,
     register_key="hami.io/node-biren-register",
     handshake_key="hami.io/node-handshake-biren",
-    to_allocate_key="hami.io/Biren-devices-allocated",
-    allocated_key="hami.io/Biren-devices-allocated",
-    waits=lists.waits,
-    inject=_inject,
+    to_allocate_key=LIST,
+    allocated_key=LIST,
+    inject=visible("BIREN_VISIBLE_DEVICES"),
 )

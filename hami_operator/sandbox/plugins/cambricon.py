@@ -13,7 +13,7 @@ from hami_operator.sandbox.errors import AllocateFailed
 from hami_operator.sandbox.podview import annotations_of, requests
 
 from . import readers
-from .habits import OWN, Answer, Call, Desk, Finds, Habits, Injection, Json, any_release, node_and_index
+from .habits import Answer, Call, Desk, Habits, Injection, Json, node_and_index
 
 CORES, MEMORY, REAL = "cambricon.com/mlu.smlu.vcore", "cambricon.com/mlu.smlu.vmemory", "cambricon.com/real-mlu-counts"
 PROFILE, INSTANCE = "CAMBRICON_DSMLU_PROFILE", "CAMBRICON_DSMLU_PROFILE_INSTANCE"
@@ -56,15 +56,12 @@ def _profile(pod: Json) -> tuple[int, int, int]:
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 
-HABITS = Habits(
+HABITS = readers.habits(
     family="MLU",
     resource=CORES,
-    releases=any_release(OWN),
     card_id=node_and_index("cambricon-mlu"),
     serve=_serve,
     lock_key="cambricon.com/dsmlu.lock",
-    finds=Finds.SCAN,
-    phase_key="",
     waits=readers.waits_with(FLAG, "false"),
     amounts=_amounts,
 )

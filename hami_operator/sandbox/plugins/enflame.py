@@ -9,10 +9,10 @@ from typing import Any
 
 from hami_operator.core.model import Device, Share
 from hami_operator.sandbox.errors import AllocateFailed
-from hami_operator.sandbox.podview import annotations_of, requests
+from hami_operator.sandbox.podview import annotations_of
 
 from . import readers
-from .habits import OWN, Answer, Call, Desk, Finds, Habits, Injection, Json, any_release, node_and_index
+from .habits import Answer, Call, Desk, Habits, Injection, Json, node_and_index
 
 SLICES_NAME, CARDS_NAME, PARTITION_NAME = "enflame.com/shared-gcu", "enflame.com/gcu-count", "enflame.com/drs-gcu"
 SHARED_CAPACITY, DRS_CAPACITY = "enflame.com/gcu-shared-capacity", "enflame.com/gcu-drs-capacity"
@@ -23,29 +23,12 @@ SLICES = 6
 PARTITIONS = {"1g.6gb": "0", "3g.20gb": "1", "6g.40gb": "2"}
 
 
-def _serve_whole(desk: Desk, pod: Json, call: Call) -> Answer | None:
-    found = readers.of_their_own(desk, pod, call)
-    if found is None:
-        return None
-    place, cards = found
-    envs = {"ENFLAME_VISIBLE_DEVICES": ",".join(str(card.index) for card in cards)}
-    return Answer(place, readers.whole(cards, "GCU"), Injection(envs))
-
-
-def _wants_gcu(desk: Desk, pod: Json) -> bool:
-    return bool(requests(pod, [desk.habits.resource]))
-
-
-WHOLE = Habits(
+WHOLE = readers.habits(
     family="GCU",
     resource="enflame.com/gcu",
-    releases=any_release(OWN),
     card_id=node_and_index("GCU"),
-    serve=_serve_whole,
-    lock_key="",
-    finds=Finds.SCAN,
-    phase_key="",
-    waits=_wants_gcu,
+    serve=readers.idle_cards("GCU", "ENFLAME_VISIBLE_DEVICES", lambda card: str(card.index)),
+    waits=readers.wants_cards,
 )
 
 
@@ -100,15 +83,11 @@ def _check_partition(entry: dict[str, Any], call: Call) -> None:
         raise AllocateFailed(f"{entry} is no partition of {call.count} slices; there are {', '.join(PARTITIONS)}")
 
 
-SHARED = Habits(
+SHARED = readers.habits(
     family="Enflame",
     resource=SLICES_NAME,
-    releases=any_release(OWN),
     card_id=node_and_index("enflame"),
     serve=_serve,
-    lock_key="",
-    finds=Finds.SCAN,
-    phase_key="",
     waits=readers.waits_with(TIME),
     since=lambda pod: readers.number(pod, TIME),
     amounts=_shared_amounts,

@@ -158,6 +158,11 @@ def node_and_index(word: str) -> Callable[[str, int, uuid.UUID], str]:
     return lambda node, index, _: f"{node}-{word}-{index}"
 
 
+def by_uuid(prefix: str = "") -> Callable[[str, int, uuid.UUID], str]:
+    """Ids of cards that the driver knows by a uuid, with a word such as ``GPU-`` before it."""
+    return lambda _node, _index, card: f"{prefix}{card}"
+
+
 def product_text(product: str, release: Release) -> str:
     """The type text of most plugins: the product's name."""
     return product
@@ -197,6 +202,11 @@ def reported(now: float) -> str:
     """``Reported 2025-10-09 08:53:20.1 +0000 UTC``: the word and Go's default text of a time."""
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     return f"Reported {moment:%Y-%m-%d %H:%M:%S.%f} +0000 UTC"
+
+
+def visible(variable: str) -> Callable[[Grant], Injection]:
+    """A container is told its cards in one variable, as the lists call them."""
+    return lambda grant: Injection({variable: ",".join(share.uuid for share in grant.shares)})
 
 
 def inject_nothing(grant: Grant) -> Injection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from . import lists
-from .habits import Finds, Grant, Habits, Handshake, Injection, Release, any_release
+from .habits import Finds, Handshake, Release, any_release, visible
 
 _RELEASE = Release("2.7", json_register=False, keeps_empty=False, handshake=Handshake.ALWAYS, more_word="DCU")
 
@@ -18,24 +18,14 @@ def _type_text(product: str, release: Release) -> str:
     return f"DCU-{product}"
 
 
-def _inject(grant: Grant) -> Injection:
-    """A part of one card is a file with its limits; several cards and whole ones have none."""
-    return Injection({"HYGON_VISIBLE_DEVICES": ",".join(share.uuid for share in grant.shares)})
-
-
-HABITS = Habits(
+HABITS = lists.habits(
+    **lists.keys("dcu"),
     family="DCU",
     resource="hygon.com/dcunum",
     releases=any_release(_RELEASE),
     card_id=_card_id,
-    serve=lists.serve,
-    register_key="hami.io/node-dcu-register",
-    handshake_key="hami.io/node-handshake-dcu",
-    to_allocate_key="hami.io/dcu-devices-to-allocate",
-    allocated_key="hami.io/dcu-devices-allocated",
     mode="hami",
     finds=Finds.SCAN,
-    waits=lists.waits,
     type_text=_type_text,
-    inject=_inject,
+    inject=visible("HYGON_VISIBLE_DEVICES"),  # the limits of a part of one card stand in a file
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 from hami_operator.core.model import Device, Share
@@ -10,11 +9,12 @@ from hami_operator.sandbox.errors import AllocateFailed
 from hami_operator.sandbox.podview import limit, specs
 
 from . import lists, readers
-from .habits import OWN, Answer, Call, Desk, Finds, Grant, Habits, Injection, Json, any_release, node_and_index
+from .habits import Answer, Call, Desk, Habits, Injection, Json, any_release, by_uuid, node_and_index, visible
 
 CORES, MEMORY, COUNT = "iluvatar.ai/vcuda-core", "iluvatar.ai/vcuda-memory", "iluvatar.ai/vgpu"
 INDEX_PREFIX = "iluvatar.ai/predicate-gpu-idx-"
 ASSIGNED, TIME = "iluvatar.ai/gpu-assigned", "iluvatar.ai/predicate-time"
+VISIBLE = "ILUVATAR_COREX_VISIBLE_DEVICES"
 _UNIT_MIB = 256
 
 
@@ -37,49 +37,29 @@ def _serve(desk: Desk, pod: Json, call: Call) -> Answer | None:
         raise AllocateFailed(f"{len(cards)} cards are named, the container asks for {limit(spec, COUNT)}")
     memory, cores = limit(spec, MEMORY) * _UNIT_MIB, limit(spec, CORES) // len(cards)
     shares = tuple(Share(card.uuid, "Iluvatar", memory or card.memory_mib, cores) for card in cards)
-    return Answer(place, shares, _visible(",".join(str(card.index) for card in cards)), writes, last=last)
+    injection = Injection({VISIBLE: ",".join(str(card.index) for card in cards)})
+    return Answer(place, shares, injection, writes, last=last)
 
 
-def _visible(cards: str) -> Injection:
-    return Injection({"ILUVATAR_COREX_VISIBLE_DEVICES": cards})
-
-
-MANAGER = Habits(
+MANAGER = readers.habits(
     family="Iluvatar",
     resource=CORES,
-    releases=any_release(OWN),
     card_id=node_and_index("iluvatar"),
     serve=_serve,
-    lock_key="",
-    finds=Finds.SCAN,
-    phase_key="",
     waits=readers.waits_with(ASSIGNED, "false"),
     since=lambda pod: readers.number(pod, TIME),
     amounts=_amounts,
 )
 
 
-def _card_id(node: str, index: int, card: uuid.UUID) -> str:
-    return f"GPU-{card}"
-
-
-def _inject(grant: Grant) -> Injection:
-    return _visible(",".join(share.uuid for share in grant.shares))
-
-
 def chip(word: str) -> Habits:
     """The plugin of one chip."""
-    return Habits(
+    return lists.habits(
+        **lists.keys(word),
         family=word,
         resource=f"iluvatar.ai/{word}-vgpu",
         releases=any_release(lists.library(word)),
-        card_id=_card_id,
-        serve=lists.serve,
-        register_key=f"hami.io/node-{word}-register",
-        handshake_key=f"hami.io/node-handshake-{word}",
-        to_allocate_key=f"hami.io/{word}-devices-to-allocate",
-        allocated_key=f"hami.io/{word}-devices-allocated",
-        waits=lists.waits,
-        inject=_inject,
+        card_id=by_uuid("GPU-"),
+        inject=visible(VISIBLE),
         section="iluvatars",
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 
 from hami_operator.sandbox.errors import AllocateFailed
 
 from . import lists, readers
-from .habits import OWN, Answer, Call, Desk, Finds, Grant, Habits, Injection, Json, Release, any_release, node_and_index
+from .habits import Answer, Call, Desk, Injection, Json, Release, any_release, by_uuid, node_and_index, visible
 
 INDEXES = "BAIDU_COM_DEVICE_IDX"
 #: Of a node's driver: one for each card, and one more for each slice that a card is cut in.
@@ -27,22 +26,13 @@ def _serve(desk: Desk, pod: Json, call: Call) -> Answer | None:
     return Answer(place, readers.whole(cards, "kunlun"), Injection(envs))
 
 
-WHOLE = Habits(
+WHOLE = readers.habits(
     family="kunlun",
     resource="kunlunxin.com/xpu",
-    releases=any_release(OWN),
     card_id=node_and_index("kunlun"),
     serve=_serve,
-    lock_key="",
-    finds=Finds.SCAN,
-    phase_key="",
     waits=readers.waits_with(INDEXES),
 )
-
-
-def _bus_id(node: str, index: int, card: uuid.UUID) -> str:
-    """HAMi's documentation names cards by their PCI address; only its colons can't stand in an id of the lists."""
-    return f"xpu-{card}"
 
 
 def _type_text(product: str, release: Release) -> str:
@@ -65,22 +55,17 @@ def _serve_slices(desk: Desk, pod: Json, call: Call) -> Answer:
     return answer
 
 
-def _inject(grant: Grant) -> Injection:
-    return Injection({"XPU_VISIBLE_DEVICES": ",".join(share.uuid for share in grant.shares)})
+#: HAMi's documentation names cards by their PCI address; only its colons can't stand in an id of the lists.
+_CARD = "xpu-"
 
-
-SLICES = Habits(
+SLICES = lists.habits(
+    **lists.keys("xpu", register_key="hami.io/node-register-xpu"),
     family="XPU",
     resource="kunlunxin.com/vxpu",
     releases=any_release(lists.library("XPU")),
-    card_id=_bus_id,
+    card_id=by_uuid(_CARD),
     serve=_serve_slices,
-    register_key="hami.io/node-register-xpu",
-    handshake_key="hami.io/node-handshake-xpu",
-    to_allocate_key="hami.io/xpu-devices-to-allocate",
-    allocated_key="hami.io/xpu-devices-allocated",
-    waits=lists.waits,
     type_text=_type_text,
-    inject=_inject,
+    inject=visible("XPU_VISIBLE_DEVICES"),
     labels={"xpu": "on"},
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypedDict
 
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import ContainerKind, Share
@@ -123,3 +124,27 @@ def serve(desk: Desk, pod: Json, call: Call) -> Answer:
     grant = Grant(segment.shares, pod["metadata"]["uid"], container, plain_env(pod, container))
     last = not more_follow(segment.rest, release)
     return Answer(place, segment.shares, habits.inject(grant), {key: segment.rest}, last=last)
+
+
+class Keys(TypedDict):
+    """The annotations of a family that ``Habits`` names."""
+
+    register_key: str
+    handshake_key: str
+    to_allocate_key: str
+    allocated_key: str
+
+
+def keys(node_word: str, pod_word: str = "", register_key: str = "") -> Keys:
+    """As most families call them: ``hami.io/node-amd-register``, ``hami.io/amd-devices-to-allocate``, and so on."""
+    pod_word = pod_word or node_word
+    return Keys(
+        register_key=register_key or f"hami.io/node-{node_word}-register",
+        handshake_key=f"hami.io/node-handshake-{node_word}",
+        to_allocate_key=f"hami.io/{pod_word}-devices-to-allocate",
+        allocated_key=f"hami.io/{pod_word}-devices-allocated",
+    )
+
+
+#: What plugins of this kind have in common.
+habits = partial(Habits, serve=serve, waits=waits)

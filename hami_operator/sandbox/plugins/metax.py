@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from hami_operator.core.model import Device, Share
 from hami_operator.core.protocol import NODE_LOCK
 from hami_operator.sandbox.errors import AllocateFailed
-from hami_operator.sandbox.podview import annotations_of, requests
+from hami_operator.sandbox.podview import annotations_of
 
 from . import readers
-from .habits import OWN, Answer, Call, Desk, Finds, Habits, Injection, Json, any_release, node_and_index
+from .habits import Answer, Call, Desk, Injection, Json, by_uuid, node_and_index
 
 DEVICES = "metax-tech.com/node-gpu-devices"
 ALLOCATED, TIME, QOS = (
@@ -50,29 +49,12 @@ def _figures(desk: Desk) -> dict[str, str]:
     return {LOSSES: json.dumps(losses, separators=(",", ":")), SCORES: json.dumps(scores, separators=(",", ":"))}
 
 
-def _serve_whole(desk: Desk, pod: Json, call: Call) -> Answer | None:
-    found = readers.of_their_own(desk, pod, call)
-    if found is None:
-        return None
-    place, cards = found
-    envs = {"METAX_VISIBLE_DEVICES": ",".join(card.uuid for card in cards)}
-    return Answer(place, readers.whole(cards, "Metax-GPU"), Injection(envs))
-
-
-def _wants_cards(desk: Desk, pod: Json) -> bool:
-    return bool(requests(pod, [desk.habits.resource]))
-
-
-WHOLE = Habits(
+WHOLE = readers.habits(
     family="Metax-GPU",
     resource="metax-tech.com/gpu",
-    releases=any_release(OWN),
     card_id=node_and_index("metax"),
-    serve=_serve_whole,
-    lock_key="",
-    finds=Finds.SCAN,
-    phase_key="",
-    waits=_wants_cards,
+    serve=readers.idle_cards("Metax-GPU", "METAX_VISIBLE_DEVICES", lambda card: card.uuid),
+    waits=readers.wants_cards,
     facts=_zones,
     publish=_figures,
     publish_after=True,
@@ -80,10 +62,6 @@ WHOLE = Habits(
 
 
 # -- shares ------------------------------------------------------------------------------------------------------
-
-
-def _card_id(node: str, index: int, card: uuid.UUID) -> str:
-    return f"GPU-{card}"
 
 
 def _report(desk: Desk) -> dict[str, str]:
@@ -143,16 +121,13 @@ def _check_quality(desk: Desk, share: Share, quality: str) -> None:
         raise AllocateFailed(f"card {share.uuid} has pods of {', '.join(sorted(others))}, this one is {quality}")
 
 
-SHARED = Habits(
+SHARED = readers.habits(
     family="Metax-SGPU",
     resource="metax-tech.com/sgpu",
-    releases=any_release(OWN),
-    card_id=_card_id,
+    card_id=by_uuid("GPU-"),
     serve=_serve,
     register_key=DEVICES,
     lock_key=NODE_LOCK,
-    finds=Finds.SCAN,
-    phase_key="",
     waits=readers.waits_with(TIME),
     since=lambda pod: readers.number(pod, TIME),
     facts=_zones,

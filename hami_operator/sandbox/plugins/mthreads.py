@@ -8,7 +8,7 @@ from hami_operator.core.model import Device, Share
 from hami_operator.sandbox.podview import annotations_of, limit, pending, specs
 
 from . import readers
-from .habits import OWN, Answer, Call, Desk, Finds, Habits, Injection, Json, any_release, node_and_index
+from .habits import Answer, Call, Desk, Habits, Injection, Json, node_and_index
 
 CORES, MEMORY = "mthreads.com/sgpu-core", "mthreads.com/sgpu-memory"
 INDEX, NODE, TIME = "mthreads.com/gpu-index", "mthreads.com/predicate-node", "mthreads.com/predicate-time"
@@ -37,15 +37,11 @@ def _serve(desk: Desk, pod: Json, call: Call) -> Answer | None:
     return Answer(place, shares, Injection({"MTHREADS_VISIBLE_DEVICES": annotations_of(pod)[INDEX]}))
 
 
-HABITS = Habits(
+HABITS = readers.habits(
     family="Mthreads",
     resource=CORES,
-    releases=any_release(OWN),
     card_id=node_and_index("mthreads"),
     serve=_serve,
-    lock_key="",
-    finds=Finds.SCAN,
-    phase_key="",
     waits=_waits,
     since=lambda pod: readers.number(pod, TIME),
     amounts=_amounts,

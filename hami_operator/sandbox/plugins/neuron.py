@@ -13,7 +13,7 @@ from hami_operator.sandbox.errors import AllocateFailed
 from hami_operator.sandbox.podview import annotations_of
 
 from . import readers
-from .habits import OWN, Answer, Call, Desk, Finds, Habits, Injection, Json, any_release, node_and_index
+from .habits import Answer, Call, Desk, Habits, Injection, Json, node_and_index
 
 DEVICES, CORES = "aws.amazon.com/neuron", "aws.amazon.com/neuroncore"
 IDS, KIND, TIME, ALLOCATED = "AWS_NEURON_IDS", "NEURON_RESOURCE_TYPE", "NEURON_ALLOC_TIME", "NEURON_ALLOCATED"
@@ -58,15 +58,11 @@ def _serve(desk: Desk, pod: Json, call: Call) -> Answer | None:
 
 def habits(instance: str) -> Habits:
     """The plugin on an instance of this type."""
-    return Habits(
+    return readers.habits(
         family="AWSNeuron",
         resource=DEVICES,
-        releases=any_release(OWN),
         card_id=node_and_index("AWSNeuron"),
         serve=_serve,
-        lock_key="",
-        finds=Finds.SCAN,
-        phase_key="",
         waits=readers.waits_with(ALLOCATED, "false"),
         since=lambda pod: readers.number(pod, TIME),
         amounts=_amounts,

@@ -10,7 +10,7 @@ from hami_operator.core.model import Share
 from hami_operator.core.protocol import parse_bool
 
 from . import lists
-from .habits import Desk, Grant, Habits, Handshake, Injection, Mount, Release, register
+from .habits import Desk, Grant, Handshake, Injection, Mount, Release, by_uuid, register
 
 _RELEASES = (
     Release("2.7", json_register=False, keeps_empty=False, handshake=Handshake.ALWAYS, more_word="GPU"),
@@ -34,11 +34,6 @@ _HOOKS = "/usr/local/vgpu"
 SCORE_KEY = "hami.io/node-nvidia-score"
 _SAME_SOCKET, _OTHER_SOCKET = 20, 10
 _LINKS = {"A100-SXM4": 12, "H100 80GB HBM3": 18}
-
-
-def card_id(node: str, index: int, card: uuid.UUID) -> str:
-    """As the driver calls a card."""
-    return f"GPU-{card}"
 
 
 def _publish(desk: Desk) -> dict[str, str]:
@@ -93,7 +88,7 @@ def _inject(grant: Grant) -> Injection:
     return Injection(envs, tuple(mounts))
 
 
-HABITS = Habits(
+HABITS = lists.habits(
     family="NVIDIA",
     resource="nvidia.com/gpu",
     register_key="hami.io/node-nvidia-register",
@@ -101,11 +96,9 @@ HABITS = Habits(
     to_allocate_key="hami.io/vgpu-devices-to-allocate",
     allocated_key="hami.io/vgpu-devices-allocated",
     mode="hami-core",
-    serve=lists.serve,
-    waits=lists.waits,
     publish=_publish,
     releases={release.name: release for release in _RELEASES},
-    card_id=card_id,
+    card_id=by_uuid("GPU-"),
     type_text=_type_text,
     inject=_inject,
 )

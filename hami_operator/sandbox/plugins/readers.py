@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from hami_operator.core.model import Device, Share
 from hami_operator.sandbox.errors import AllocateFailed
 from hami_operator.sandbox.podview import Place, annotations_of, pending, requests
 
-from .habits import Call, Desk, Json
+from .habits import OWN, Answer, Call, Desk, Finds, Habits, Injection, Json, any_release
+
+#: What plugins of this kind have in common: they scan, and tell nobody how it went.
+habits = partial(Habits, releases=any_release(OWN), finds=Finds.SCAN, phase_key="", lock_key="")
 
 
 def next_place(desk: Desk, pod: Json, call: Call) -> Place | None:
@@ -70,12 +74,22 @@ def taken_before(desk: Desk, pod: Json, place: Place, resource: str) -> int:
     return sum(count for at, _, count in requests(pod, [resource]) if at.position < place.position)
 
 
-def of_their_own(desk: Desk, pod: Json, call: Call) -> tuple[Place, tuple[Device, ...]] | None:
-    """A plugin that chooses by itself: the first idle cards. Raises AllocateFailed when there are too few."""
-    place = next_place(desk, pod, call)
-    if place is None:
-        return None
-    idle = [card for card in desk.cards if card.healthy and not desk.tenants(card.uuid)]
-    if len(idle) < call.count:
-        raise AllocateFailed(f"{call.count} cards are asked for, {len(idle)} are idle")
-    return place, tuple(idle[: call.count])
+def wants_cards(desk: Desk, pod: Json) -> bool:
+    """A scan that takes pods which ask for the plugin's resource, whatever they bear."""
+    return bool(requests(pod, [desk.habits.resource]))
+
+
+def idle_cards(kind: str, variable: str, name: Callable[[Device], str]) -> Callable[[Desk, Json, Call], Answer | None]:
+    """Serving as a plugin that chooses by itself: the first idle cards, told by these names in one variable."""
+
+    def serve(desk: Desk, pod: Json, call: Call) -> Answer | None:
+        place = next_place(desk, pod, call)
+        if place is None:
+            return None
+        idle = [card for card in desk.cards if card.healthy and not desk.tenants(card.uuid)]
+        if len(idle) < call.count:
+            raise AllocateFailed(f"{call.count} cards are asked for, {len(idle)} are idle")
+        cards = idle[: call.count]
+        return Answer(place, whole(cards, kind), Injection({variable: ",".join(map(name, cards))}))
+
+    return serve

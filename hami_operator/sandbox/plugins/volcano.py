@@ -15,7 +15,7 @@ from hami_operator.sandbox.errors import AllocateFailed
 from hami_operator.sandbox.podview import annotations_of, places
 
 from . import layouts, nvidia, readers
-from .habits import OWN, Answer, Call, Desk, Finds, Habits, Handshake, Injection, Json, Release, any_release
+from .habits import OWN, Answer, Call, Desk, Finds, Habits, Handshake, Injection, Json, Release, any_release, by_uuid
 
 NUMBER, MEMORY, CORES = "volcano.sh/vgpu-number", "volcano.sh/vgpu-memory", "volcano.sh/vgpu-cores"
 REGISTER, HANDSHAKE = "volcano.sh/node-vgpu-register", "volcano.sh/node-vgpu-handshake"
@@ -82,7 +82,7 @@ HABITS = Habits(
     family="volcano-vgpu",
     resource=NUMBER,
     releases=_RELEASES,
-    card_id=nvidia.card_id,
+    card_id=by_uuid("GPU-"),
     serve=_serve,
     register_key=REGISTER,
     handshake_key=HANDSHAKE,
