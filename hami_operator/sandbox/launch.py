@@ -48,7 +48,10 @@ def own_namespace() -> None:
 
 
 def show_kubelet_root(folder: str) -> None:
-    """Put ``folder`` in the place of /var/lib/kubelet, for this mount namespace alone."""
+    """Put ``folder`` in the place of /var/lib/kubelet, for this mount namespace alone.
+
+    Where that does not exist, an empty ``folder.parent`` is left beside it.
+    """
     if not os.path.isdir(KUBELET):
         _grow_parent(folder + ".parent")
     _mount(folder, KUBELET, "", _BIND | _REC)

@@ -41,7 +41,9 @@ SIMULATOR = "simulator"
 def no_hollow_nodes() -> str | None:
     """Why this machine can't run hollow nodes: None when it can (as root, or in a user namespace)."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-I", "-S", launch.__file__, "--kubelet-root", folder, "--", "true"]
+        root = Path(folder, "kubelet")  # what stands beside it goes with the folder as well
+        root.mkdir()
+        command = [sys.executable, "-I", "-S", launch.__file__, "--kubelet-root", str(root), "--", "true"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     return None if result.returncode == 0 else (result.stderr.strip() or f"status {result.returncode}")
 

@@ -72,3 +72,15 @@ def test_a_finished_build_of_another_process_is_taken(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PATH", "")  # a build would fail
     build.build(target)
     assert target.read_text() == "built"
+
+
+def test_what_a_killed_build_left_is_gone_after_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    go = go_on_path(tmp_path, "go1.26.0", monkeypatch)
+    Path(go).write_text('#!/bin/sh\ncase $1 in\n  env) echo go1.26.0 ;;\n  build) echo built > "$7" ;;\nesac\n')
+    target = tmp_path / "hami-operator" / "controlplane" / "abc" / "controlplane"
+    target.parent.mkdir(parents=True)
+    target.with_name("controlplane.unfinished").write_text("hal")
+    build.build(target)
+    assert target.read_text() == "built\n"
+    assert list(target.parent.iterdir()) == [target]

@@ -35,6 +35,12 @@ def test_the_command_sees_the_folder_and_the_machine_does_not(tmp_path: Path) ->
     assert str(root) not in Path("/proc/self/mountinfo").read_text()
 
 
+def test_looking_whether_it_can_be_had_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert no_hollow_nodes.__wrapped__() is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_command_joins_the_first_ones_view(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
