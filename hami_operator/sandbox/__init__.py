@@ -22,15 +22,16 @@ Modules: ``sandbox`` (this object), ``nodes`` (specs and handles), ``playing`` (
 (control plane), ``binaries`` and ``build``, ``instance`` and ``processes`` (what is on disk and runs), ``plugin`` and
 ``simulator`` (the processes that play), ``allocation`` and ``plugin_protocol`` (the plugin's half of the protocol),
 ``plugins`` (habits of vendors), ``podview`` (what is read of a pod), ``checker`` and ``journal`` (the verdict),
-``cards`` (every card type), ``families`` (settings that know them), ``commands`` (the command line).
+``cards`` (every card type), ``families`` (settings that know them), ``commands`` and ``disturb`` (the command line).
 """
 
 from .errors import SandboxError
 from .faults import Faults
 from .journal import Verdict
+from .kubectl import Completed
 from .nodes import Kind, Node, NodeSpec
 from .playing import no_hollow_nodes
-from .sandbox import Completed, Sandbox, Settings
+from .sandbox import Sandbox, Settings
 
 __all__ = [
     "Completed",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ from rich.table import Table
 
 from . import binaries, build, families
 from .cards import CARD_TYPES
+from .disturb import exit_command, fault
 from .errors import BadSpec, NotRunning, SandboxError
 from .installation import Installation, manifests
 from .instance import Instance, instances
 from .nodes import Kind, Node, NodeSpec
+from .options import name_option, parent_option
 from .playing import no_hollow_nodes
 from .plugins.habits import OWN
-from .podstatus import RUN_SECONDS
 from .sandbox import Sandbox, Settings, find_components
 
 _TYPES = ", ".join(sorted(CARD_TYPES))
@@ -40,15 +40,6 @@ class _Group(click.Group):
             raise click.UsageError(str(error)) from error
         except SandboxError as error:
             raise click.ClickException(str(error)) from error
-
-
-_name = click.option("--name", default="default", show_default=True, help="Which sandbox; several run side by side.")
-_parent = click.option(
-    "--dir",
-    "parent",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder that sandboxes are kept in.  [default: the user's state folder]",
-)
 
 
 @click.group(cls=_Group)
@@ -70,8 +61,8 @@ def sandbox() -> None:
 @click.option("--scheduler", is_flag=True, help="Run kube-scheduler as well.")
 @click.option("--bare", is_flag=True, help="Only the cluster and its nodes: no webhook, no operator.")
 @click.option("--plugin", "release", default="2.7", show_default=True, help="Release of HAMi whose plugin nodes run.")
-@_name
-@_parent
+@name_option
+@parent_option
 def up(
     nodes: tuple[str, ...],
     *,
@@ -110,9 +101,13 @@ def up(
     if page:
         console.print(f"page        {page}/", soft_wrap=True)
     console.print(f"\nUp in {time.monotonic() - began:.1f} s. Try:")
+    _say_what_to_try(started, console)
+
+
+def _say_what_to_try(started: Sandbox, console: Console) -> None:
     console.print(f"  export KUBECONFIG={started.kubeconfig}", soft_wrap=True)
     console.print(f"  {started.kubectl_path} get nodes", soft_wrap=True)
-    console.print(f"  hami-operator sandbox down{'' if name == 'default' else f' --name {name}'}")
+    console.print(f"  hami-operator sandbox down{'' if started.name == 'default' else f' --name {started.name}'}")
 
 
 async def _install(started: Sandbox) -> Installation:
@@ -165,8 +160,8 @@ _ROWS = 20
 
 
 @sandbox.command()
-@_name
-@_parent
+@name_option
+@parent_option
 def status(name: str, parent: Path | None) -> None:
     """Show its nodes and what the plugins' checkers say; status 1 when it is not running.
 
@@ -194,8 +189,8 @@ def _runs(instance: Instance) -> bool:
 
 @sandbox.command()
 @click.option("--all", "every", is_flag=True, help="End every sandbox in the folder.")
-@_name
-@_parent
+@name_option
+@parent_option
 def down(name: str, parent: Path | None, *, every: bool) -> None:
     """End it: no process, no file and no mount is left. Also clears what a killed one left.
 
@@ -211,8 +206,8 @@ def down(name: str, parent: Path | None, *, every: bool) -> None:
 
 @sandbox.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@_name
-@_parent
+@name_option
+@parent_option
 def kubectl(arguments: tuple[str, ...], name: str, parent: Path | None) -> None:
     """Run the kubectl that belongs to it, as its administrator.
 
@@ -237,71 +232,5 @@ def prepare() -> None:
     click.echo(f"components: {found.paths[binaries.HOLLOW_NODE]} ({found.origin})")
 
 
-# -- faults --------------------------------------------------------------------------------------------------------
-
-_Fault = Callable[[Node, str], Coroutine[Any, Any, None]]
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadSpec(f"{what} {text!r} is not a number") from None
-
-
-_FAULTS: dict[str, tuple[str, _Fault]] = {
-    "slow": ("every Allocate waits VALUE seconds", lambda node, v: node.slow(_number(v, "seconds"))),
-    "fail-allocate": (
-        "the next VALUE Allocate calls fail (-1: all)",
-        lambda node, v: node.fail_allocate(int(_number(v or "-1", "times"))),
-    ),
-    "card-unhealthy": (
-        "the card of index VALUE falls ill",
-        lambda node, v: node.card_unhealthy(int(_number(v, "card"))),
-    ),
-    "card-healthy": ("and is well again", lambda node, v: node.card_healthy(int(_number(v, "card")))),
-    "plugin-dead": ("the plugin's process is killed", lambda node, _: node.kill_plugin()),
-    "plugin-start": ("and started again", lambda node, _: node.start_plugin()),
-    "gone": ("the machine stops", lambda node, _: node.gone()),
-    "back": ("and is there again", lambda node, _: node.back()),
-    "well": ("slowness, failures and ill cards end", lambda node, _: node.well()),
-}
-
-
-def _fault_help(faults: Sequence[str] = tuple(_FAULTS)) -> str:
-    lines = "\n".join(f"  {name:15} {_FAULTS[name][0]}" for name in faults)
-    return (
-        f"Make a node misbehave, or mend it.\n\n\b\nFaults:\n{lines}\n\n"
-        "\b\nExample:\n  hami-operator sandbox fault t4-0 card-unhealthy 1"
-    )
-
-
-@sandbox.command(help=_fault_help())
-@click.argument("node")
-@click.argument("kind", metavar="FAULT", type=click.Choice(list(_FAULTS)))
-@click.argument("value", required=False, default="")
-@_name
-@_parent
-def fault(node: str, kind: str, value: str, name: str, parent: Path | None) -> None:
-    """Do one of the faults (the help text is made of the table)."""
-    asyncio.run(_FAULTS[kind][1](Sandbox.attach(name, parent).node(node), value))
-
-
-@sandbox.command("exit")
-@click.argument("node")
-@click.argument("pod", metavar="NAMESPACE/POD")
-@click.argument("container")
-@click.option("--code", default=0, show_default=True, type=click.IntRange(0, 255), help="Its exit code.")
-@_name
-@_parent
-def exit_command(node: str, pod: str, container: str, *, code: int, name: str, parent: Path | None) -> None:
-    """End a running container.
-
-    \b
-    Example:
-      hami-operator sandbox exit t4-0 default/train main
-    """
-    asyncio.run(Sandbox.attach(name, parent).node(node).exit(pod, container, code))
-
-
-exit_command.help = f"{exit_command.help}\nA pod with the annotation {RUN_SECONDS} ends by itself."
+sandbox.add_command(fault)
+sandbox.add_command(exit_command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from .credentials import Authority, User, kubeconfig, write_private
 from .errors import BadSpec, SandboxError
 from .instance import Instance, State
 from .journal import Verdict, verdict
+from .kubectl import Completed, run
 from .nodes import Kind, Node, NodeSpec, Operations, name_nodes, simulator_folder
 from .playing import Players, no_hollow_nodes
 from .processes import Launch, Processes
@@ -35,15 +35,6 @@ class Settings:
     parent: Path | None = None
     scheduler: bool = False
     attached: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The outcome of a kubectl call."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 class Sandbox:
@@ -161,16 +152,7 @@ class Sandbox:
 
     async def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> Completed:
         """Run kubectl as the administrator. Raises SandboxError, with its words, on failure when ``check`` is set."""
-        process = await asyncio.create_subprocess_exec(
-            self.kubectl_path,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.kubectl_environment,
-        )
-        output, errors = await process.communicate(stdin.encode())
-        done = Completed(process.returncode or 0, output.decode(), errors.decode())
+        done = await run(self.kubectl_path, arguments, self.kubectl_environment, stdin)
         if check and done.returncode != 0:
             raise SandboxError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from hami_operator.sandbox.commands import sandbox
+from hami_operator.sandbox.disturb import read_integer, read_seconds
+from hami_operator.sandbox.errors import BadSpec
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -38,6 +40,26 @@ def test_what_needs_a_running_sandbox_says_that_there_is_none(tmp_path: Path, co
     status, output = run(name, f"--dir={tmp_path}", *rest)
     assert status == 1
     assert "no running sandbox 'default'" in output
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "-1", "4000"])
+def test_seconds_are_a_number_within_an_hour(text: str) -> None:
+    with pytest.raises(BadSpec, match=f"seconds '{text}' is not allowed: a number from 0 to 3600"):
+        read_seconds(text)
+    assert read_seconds("1.5") == 1.5
+
+
+@pytest.mark.parametrize("text", ["", "first", "1.5", "nan", "-1", "1" * 10])
+def test_cards_are_named_by_a_whole_number(text: str) -> None:
+    with pytest.raises(BadSpec, match=f"card '{text}' is not allowed: an integer from 0"):
+        read_integer(text, "card")
+    assert read_integer("-1", "times", -1) == -1
+
+
+def test_a_value_for_a_fault_that_takes_none_is_refused(tmp_path: Path) -> None:
+    status, output = run("fault", f"--dir={tmp_path}", "t4-0", "gone", "3")
+    assert status == 2
+    assert "gone takes no value, '3' was given" in output
 
 
 def test_down_is_no_error_where_nothing_runs(tmp_path: Path) -> None:
