@@ -57,7 +57,7 @@ async def _run(console: Console, *, keep: bool) -> int:
         with console.status("manifests, webhook and operator"):
             types = [family.card for family in FAMILIES]
             config = families.settings(manifests() / "base" / "config.yaml", types, sandbox.folder)
-            page = (await Installation.install(sandbox, config)).operators[0].url
+            page = (await Installation.install(sandbox, config, lease={})).operators[0].url
         took = time.monotonic() - begin
         console.print(f"A Kubernetes with three accelerator nodes, webhook and operator: up in {took:.0f} s")
         show = Show(sandbox, console, config)

@@ -38,7 +38,7 @@ class Family:
 FAMILIES = (
     Family("NVIDIA", "h100", 8, "nvidia/linked-cards.yaml"),
     Family("NVIDIA MIG", "a100-40-mig", 2, "nvidia/mig-whole-card.yaml"),
-    Family("NVIDIA MIG (HAMi 2.10)", "h100-mig", 1, "nvidia/mig-placements.yaml", release="2.10"),
+    Family("NVIDIA MIG, 2.10", "h100-mig", 1, "nvidia/mig-placements.yaml", release="2.10"),
     Family("Volcano vGPU", "a30-volcano", 2, "volcano/share.yaml"),
     Family("Volcano MIG", "a30-volcano-mig", 1, "volcano/mig.yaml"),
     Family("Cambricon", "mlu370", 2, "cambricon/share.yaml"),

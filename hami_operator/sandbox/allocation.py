@@ -14,14 +14,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import aiohttp
-
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import Device
 from hami_operator.core.protocol import BIND_TIME, Phase
 
 from . import plugin_protocol as protocol
-from .api import JSON_PATCH, Api, node_path, pod_path
+from .api import CALL_ERRORS, JSON_PATCH, Api, node_path, pod_path
 from .checker import Checker, Claim
 from .errors import AllocateFailed, ApiError
 from .faults import Faults
@@ -95,7 +93,7 @@ class Plugin:
             await self.register()
 
     async def register(self) -> None:
-        """Write the node's annotations. Raises ApiError or aiohttp.ClientError when the API server does not take it."""
+        """Write the node's annotations. Raises one of CALL_ERRORS when the API server does not take it."""
         now = time.time()
         written = protocol.registration(self._desk, self._published, now)
         if written:
@@ -115,7 +113,7 @@ class Plugin:
             try:
                 if wanted():
                     await self.refresh()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except CALL_ERRORS as error:
                 log.warning("node %s: not registered: %s", self.node.name, error)
                 await asyncio.sleep(REGISTER_AGAIN_S)
             else:
@@ -136,12 +134,12 @@ class Plugin:
             try:
                 await self._keep_books()
                 pods = await self._candidates()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except (AllocateFailed, *CALL_ERRORS) as error:
                 raise self._refused(f"no pod found: {error}") from error
             for pod in pods:
                 try:
                     injection = await self._serve(pod, call)
-                except (AllocateFailed, ApiError, aiohttp.ClientError, TimeoutError, ProtocolError) as error:
+                except (AllocateFailed, ProtocolError, *CALL_ERRORS) as error:
                     if self.node.habits.phase_key:
                         await self._give_up(pod)
                     name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
@@ -224,7 +222,7 @@ class Plugin:
     async def _give_up(self, pod: Json) -> None:
         try:
             await self._end(pod, Phase.FAILED)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except CALL_ERRORS as error:
             log.warning("node %s: phase and lock stay as they are: %s", self.node.name, error)
 
     async def _end(self, pod: Json, phase: Phase) -> None:

@@ -28,6 +28,10 @@ STRATEGIC = "application/strategic-merge-patch+json"
 ANSWER_S = 15.0
 
 
+#: What a call may raise: the server's refusal, or that there was no answer.
+CALL_ERRORS = (ApiError, aiohttp.ClientError, TimeoutError)
+
+
 class Api:
     """An open connection pool to one API server, as the user of a kubeconfig. Use it as a context manager."""
 
@@ -69,10 +73,6 @@ class Api:
     async def post(self, path: str, body: Json) -> Json:
         """Create an object, or a subresource such as a Binding."""
         return await self._send("POST", path, body=body)
-
-    async def put(self, path: str, body: Json) -> Json:
-        """Replace an object."""
-        return await self._send("PUT", path, body=body)
 
     async def patch(self, path: str, body: Json | list[Json], kind: str = MERGE) -> Json:
         """Patch an object; ``kind`` is the content type."""

@@ -115,7 +115,7 @@ async def _install(started: Sandbox) -> Installation:
     base = manifests() / "base" / "config.yaml"
     try:
         config = families.settings(base, types, started.folder)
-        return await Installation.install(started, None if config == base else config)
+        return await Installation.install(started, None if config == base else config, lease={})
     except BaseException:
         started.stop()
         raise

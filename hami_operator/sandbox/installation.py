@@ -25,8 +25,8 @@ from .waiting import until
 NAMESPACE = "hami-system"
 START_SECONDS = 30.0
 
-#: A killed operator is followed by the next one as soon as its lease is over.
-_QUICK_LEASE = {
+#: A killed operator is followed by the next one as soon as its lease is over; a busy machine may end it as well.
+QUICK_LEASE: Mapping[str, str] = {
     "HAMI_LEADER__LEASE_SECONDS": "3",
     "HAMI_LEADER__RENEW_DEADLINE_SECONDS": "2",
     "HAMI_LEADER__RETRY_SECONDS": "0.3",
@@ -59,29 +59,38 @@ class Companion:
 class Installation:
     """What runs in a sandbox for it to place accelerator pods.
 
-    ``server`` is the address at which operators reach the API server, where that is not the API server's own.
+    ``server`` is the address at which operators reach the API server, where that is not the API server's own; ``lease``
+    the environment that tells how long an operator leads.
     """
 
     sandbox: Sandbox
     config: Path
     server: str | None = None
+    lease: Mapping[str, str] = field(default_factory=lambda: QUICK_LEASE)
     operators: list[Companion] = field(default_factory=list)
     webhooks: list[Companion] = field(default_factory=list)
     _started: int = 0
 
     @classmethod
     async def install(
-        cls, sandbox: Sandbox, config: Path | None = None, *, overlay: str = "direct", server: str | None = None
+        cls,
+        sandbox: Sandbox,
+        config: Path | None = None,
+        *,
+        overlay: str = "direct",
+        server: str | None = None,
+        lease: Mapping[str, str] = QUICK_LEASE,
     ) -> Installation:
         """Apply the manifests and start certificates, webhook and operator; returns when all are ready.
 
         ``config`` is the settings file, that of the manifests by default, from which the webhook's configuration is
-        made; ``server`` where operators reach the API server, by default directly.
+        made; ``server`` where operators reach the API server, by default directly; ``lease``, where it is empty, as
+        long as the program's own default.
         """
         await sandbox.kubectl("apply", "-f", str(manifests().parent / "crds"))
         await sandbox.kubectl("apply", "-k", str(manifests() / "overlays" / overlay))
         await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
-        made = cls(sandbox, config or manifests() / "base" / "config.yaml", server)
+        made = cls(sandbox, config or manifests() / "base" / "config.yaml", server, lease)
         if config is not None:
             rendered = await _finish([sys.executable, "-m", "webhook", "configuration", f"--config={config}"])
             await sandbox.kubectl("apply", "-f", "-", stdin=rendered)
@@ -107,7 +116,7 @@ class Installation:
         health = free_port()
         serving = {"HAMI_SERVING__HOST": "127.0.0.1", "HAMI_SERVING__PORT": str(health)}
         command = ["hami_operator", "run", f"--kubeconfig={account}", f"--config={self.config}"]
-        companion = await self._start("operator", command, health, {**_QUICK_LEASE, **serving, **(environment or {})})
+        companion = await self._start("operator", command, health, {**self.lease, **serving, **(environment or {})})
         self.operators.append(companion)
         return companion
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import aiohttp
-
 from .allocation import Plugin, PluginNode
-from .api import STRATEGIC, Api, node_path, pod_path
+from .api import CALL_ERRORS, STRATEGIC, Api, node_path, pod_path
 from .errors import AllocateFailed, ApiError, BadSpec
 from .faults import Faults
 from .journal import Journal
@@ -91,7 +89,7 @@ class SimulatedNode:
             if self._on:
                 try:
                     await self._beat()
-                except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                except CALL_ERRORS as error:
                     log.warning("node %s: lease not renewed: %s", self.node.name, error)
 
     async def _keep_registered(self) -> None:
@@ -102,7 +100,7 @@ class SimulatedNode:
         """The plugin tells at once what is free again; after a failure it does with the next registration."""
         try:
             await self.plugin.refresh()
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except CALL_ERRORS as error:
             log.warning("node %s: not registered: %s", self.node.name, error)
 
     async def set_faults(self, faults: Faults) -> None:

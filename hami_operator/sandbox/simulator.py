@@ -12,15 +12,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
 from . import control
 from .allocation import PluginNode
-from .api import Api, node_path
+from .api import CALL_ERRORS, Api, node_path
 from .cards import card_type, cards_of
 from .configs import SimulatorConfig
-from .errors import ApiError, BadSpec
+from .errors import BadSpec
 from .faults import Faults
 from .journal import Journal
 from .simnode import LEASES, SimulatedNode
@@ -114,7 +113,7 @@ class Simulator:
         while True:
             try:
                 await self._list_and_watch()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except CALL_ERRORS as error:
                 log.warning("watch of pods: %s", error)
                 await asyncio.sleep(AGAIN_S)
 

@@ -19,7 +19,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     settings = Settings(name="tests-vendors", parent=tmp_path_factory.mktemp("sandboxes"))
     async with await Sandbox.start(NODES, settings) as sandbox:
         config = families.settings(manifests() / "base" / "config.yaml", [spec.type for spec in NODES], sandbox.folder)
-        installation = await Installation.install(sandbox, config)
+        installation = await Installation.install(sandbox, config, lease={})  # nobody takes the operator's place
         async with sandbox.api() as api:
             yield Stage(sandbox, installation, api)
         verdict = sandbox.verdict()
