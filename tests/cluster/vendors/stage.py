@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from hami_operator.sandbox import Kind, NodeSpec, Sandbox
-from hami_operator.sandbox.api import Api, pod_path
+from hami_operator.sandbox.api import Api, node_path, pod_path
 from hami_operator.sandbox.installation import Installation
 
 Json = dict[str, Any]
@@ -64,6 +64,7 @@ _TIMES = re.compile(r"(time|TIME)$")
 #: A folder that the NVIDIA plugin names after the pod; nodes that have nothing to do with the example, and how many.
 _CACHE = re.compile(r"[0-9a-f-]{36}(?=\.cache)")
 _OTHERS = re.compile(r"\d+(?= nodes)|(?<=\()[^()]*and \d+ more(?=\))")
+_SICK_CARDS = re.compile(r'hami_operator_cards\{.*health="unhealthy"')
 _LEFT_OUT = ("hami-operator.io/epoch", "kubectl.kubernetes.io/last-applied-configuration")
 
 
@@ -135,6 +136,32 @@ class Stage:
 
         await until("all pods are gone", gone)
         await until("the operator holds nothing", forgotten)
+
+    async def mend(self, node: str) -> None:
+        """The node's plugin registers anew, so that the operator uses it again at once after a failure."""
+        handle = self.sandbox.node(node)
+
+        async def unlocked() -> bool:
+            found = await self.api.get(node_path(node))
+            return handle.type.habits.lock_key not in found["metadata"]["annotations"]
+
+        await until(f"the lock of {node} is released", unlocked)
+        await handle.card_unhealthy(0)
+        await until("the operator knows of the sick card", self._sick_cards)
+        await handle.well()
+
+        async def all_well() -> bool:
+            return not await self._sick_cards()
+
+        await until("the operator knows that it is well", all_well)
+
+    async def _sick_cards(self) -> float:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.installation.operators[-1].url}/metrics") as response,
+        ):
+            lines = (await response.text()).splitlines()
+        return sum(float(line.split()[-1]) for line in lines if _SICK_CARDS.match(line))
 
 
 def _collection(obj: Json) -> str:

@@ -64,6 +64,9 @@ async def _play(stage: Stage, objects: list[Json]) -> Json:
         for obj in made:
             await stage.delete(obj)
         await stage.empty()
+        for told in seen.values():
+            if "fails" in told:
+                await stage.mend(told["node"])
     return seen
 
 
@@ -81,10 +84,8 @@ async def _outcome(stage: Stage, pod: Json) -> Json:
     told: dict[str, Any] = {"limits": {c["name"]: c.get("resources", {}).get("limits", {}) for c in containers}}
     if "nodeName" not in pod["spec"]:
         return {**told, "waits": why_not(pod), "annotations": annotations}
+    told = {"node": pod["spec"]["nodeName"], **told, "annotations": annotations}
+    if pod["status"]["phase"] == "Failed":
+        return {**told, "fails": pod["status"]["message"]}
     assert pod["status"]["phase"] == "Running", pod["status"]
-    return {
-        "node": pod["spec"]["nodeName"],
-        **told,
-        "annotations": annotations,
-        "environment": await stage.environments(pod),
-    }
+    return {**told, "environment": await stage.environments(pod)}
