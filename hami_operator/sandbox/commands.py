@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +90,7 @@ def up(
     specs = [NodeSpec.parse(text, kind, release) for text in nodes or _DEFAULT_NODES]
     began = time.monotonic()
     settings = Settings(name=name, parent=parent, scheduler=scheduler, attached=False)
-    find_components(specs, settings)  # a build shows its own progress
-    if not console.is_terminal:
-        console.print("Starting etcd, API server, controllers and nodes ...")
-    with console.status("starting etcd, API server, controllers and nodes ..."):
-        started = asyncio.run(Sandbox.start(specs, settings))
+    started = _start(specs, settings, console)
     page = ""
     if not bare:
         with console.status("applying the manifests, starting webhook and operator ..."):
@@ -101,13 +99,26 @@ def up(
     if page:
         console.print(f"page        {page}/", soft_wrap=True)
     console.print(f"\nUp in {time.monotonic() - began:.1f} s. Try:")
-    _say_what_to_try(started, console)
+    for line in (
+        f"export KUBECONFIG={started.kubeconfig}",
+        f"{started.kubectl_path} get nodes",
+        down_command(name, parent),
+    ):
+        console.print(f"  {line}", soft_wrap=True)
 
 
-def _say_what_to_try(started: Sandbox, console: Console) -> None:
-    console.print(f"  export KUBECONFIG={started.kubeconfig}", soft_wrap=True)
-    console.print(f"  {started.kubectl_path} get nodes", soft_wrap=True)
-    console.print(f"  hami-operator sandbox down{'' if started.name == 'default' else f' --name {started.name}'}")
+def _start(specs: Sequence[NodeSpec], settings: Settings, console: Console) -> Sandbox:
+    find_components(specs, settings)  # a build shows its own progress
+    if not console.is_terminal:
+        console.print("Starting etcd, API server, controllers and nodes ...")
+    with console.status("starting etcd, API server, controllers and nodes ..."):
+        return asyncio.run(Sandbox.start(specs, settings))
+
+
+def down_command(name: str, parent: Path | None) -> str:
+    """What ends the sandbox that was started with these options."""
+    options = ["" if name == "default" else f" --name {name}", f" --dir {shlex.quote(str(parent))}" if parent else ""]
+    return f"hami-operator sandbox down{''.join(options)}"
 
 
 async def _install(started: Sandbox) -> Installation:

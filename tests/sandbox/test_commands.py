@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hami_operator.sandbox.commands import sandbox
+from hami_operator.sandbox.commands import down_command, sandbox
 from hami_operator.sandbox.disturb import read_integer, read_seconds
 from hami_operator.sandbox.errors import BadSpec
 
@@ -60,6 +60,17 @@ def test_a_value_for_a_fault_that_takes_none_is_refused(tmp_path: Path) -> None:
     status, output = run("fault", f"--dir={tmp_path}", "t4-0", "gone", "3")
     assert status == 2
     assert "gone takes no value, '3' was given" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "parent", "command"),
+    [
+        ("default", None, "hami-operator sandbox down"),
+        ("big", Path("my boxes"), "hami-operator sandbox down --name big --dir 'my boxes'"),
+    ],
+)
+def test_up_says_how_to_end_just_what_it_started(name: str, parent: Path | None, command: str) -> None:
+    assert down_command(name, parent) == command
 
 
 def test_down_is_no_error_where_nothing_runs(tmp_path: Path) -> None:
