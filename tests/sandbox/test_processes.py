@@ -79,9 +79,13 @@ def test_an_attached_process_dies_with_its_starter(tmp_path: Path) -> None:
 
 def test_a_process_that_ended_is_reported_with_the_end_of_its_log(processes: Processes) -> None:
     processes.start("short", ["/bin/sh", "-c", "echo so long; exit 3"], DETACHED)
-    eventually(lambda: not any(marked(processes.folder)), "it ends")
-    with pytest.raises(ProcessDied, match=r"(?s)short ended with status 3.*so long"):
+
+    def told() -> bool:
         processes.check("short")
+        return False
+
+    with pytest.raises(ProcessDied, match=r"(?s)short ended with status 3.*so long"):
+        eventually(told, "it is reported")
 
 
 def test_a_process_ended_on_purpose_is_not_reported(processes: Processes) -> None:
