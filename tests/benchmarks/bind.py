@@ -140,9 +140,7 @@ class Arms:
 async def _measure() -> tuple[dict[str, float], float]:
     nodes = NodeSpec("a100-80", cards=8, count=NODES, kind=Kind.SIMULATED)
     async with await Sandbox.start([nodes], Settings(name="bench")) as sandbox:
-        installation = await Installation.install(sandbox)
-        installation.kill(installation.operators[0])
-        await installation.start_operator(_LONG_LEASE)
+        installation = await Installation.install(sandbox, lease=_LONG_LEASE)
         async with sandbox.api() as api:
             arms = Arms(sandbox, installation, api)
             before = await arms.writes()
