@@ -14,7 +14,7 @@ from .room import Allowance, Room, room_of
 from .space import Kind, Space
 from .sums import sum_of
 from .usage import Holdings
-from .vendor import Amounts, Profile
+from .vendor import NOTHING, Amounts, Profile
 
 #: By family key.
 Rooms = Mapping[str, Room]
@@ -24,20 +24,24 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    """The limits of one object for one family, as far as they speak of pods of one kind; ``hards`` are by part."""
+    """The limits of one object for one family, as far as they speak of pods of one kind.
+
+    ``slots``, ``memory_mib`` and ``cores`` are what may be held in all: None without a limit, negative where it blocks.
+    """
 
     quota: Quota
     family: str
     asked_as: str
     limits: tuple[Limit, ...]
-    hards: tuple[int | None, ...]
-    malformed: bool
+    slots: int | None
+    memory_mib: int | None
+    cores: int | None
     everybody: bool
 
     def used(self, space: Space) -> Amounts:
         """What the pods hold that the object speaks of."""
         if self.everybody:
-            return space.held(self.family)
+            return space.held.get(self.family, NOTHING)
         found = [amounts for kind, amounts in space.totals(self.family) if self._covers(kind)]
         return sum_of(found)
 
@@ -95,7 +99,9 @@ class QuotaBook:
         """Take over an object as it is now, in one step; False when that changes nothing that is enforced."""
         objects = self._spaces.get(quota.id.namespace)
         if objects is None:
-            objects = self._spaces[quota.id.namespace] = _Objects(self._ledger.space(quota.id.namespace))
+            space = self._ledger.space(quota.id.namespace)
+            space.count()
+            objects = self._spaces[quota.id.namespace] = _Objects(space)
         before = objects.by_id.get(quota.id)
         objects.by_id[quota.id] = quota
         objects.changed()
@@ -132,16 +138,25 @@ class QuotaBook:
         if objects is None:
             return True
         space = objects.space
-        for bound in objects.of(pod, self._ledger):
-            certain = charges.get(bound.family)
+        if space.troubled:
+            return False
+        for bound in objects.last_bounds if pod.traits is objects.last_traits else objects.of(pod, self._ledger):
+            family = bound.family
+            certain = charges.get(family)
             if certain is None:
                 continue
-            if bound.malformed or space.troubled:
+            slots, memory, cores = certain  # what follows is written out: every decision under a quota comes by here
+            held = space.held.get(family, NOTHING) if bound.everybody else bound.used(space)
+            held_slots, held_memory, held_cores = held
+            hard = bound.slots
+            if hard is not None and (slots is None or (slots and slots + held_slots > hard)):
                 return False
-            used = bound.used(space)
-            for asked, held, hard in zip(certain, used, bound.hards, strict=True):
-                if hard is not None and (asked is None or (asked and asked + held > hard)):
-                    return False
+            hard = bound.memory_mib
+            if hard is not None and (memory is None or (memory and memory + held_memory > hard)):
+                return False
+            hard = bound.cores
+            if hard is not None and (cores is None or (cores and cores + held_cores > hard)):
+                return False
         return True
 
     def rooms(self, pod: Pod) -> Rooms:
@@ -186,10 +201,9 @@ def _bounds(quotas: Iterable[Quota], kind: Kind) -> Iterator[_Bound]:
             if not key.asked_as or key.asked_as in asked:
                 grouped.setdefault((key.family, key.asked_as), []).append(limit)
         for (family, name), limits in grouped.items():
-            by_part = {limit.key.part: limit.hard for limit in limits}
-            hards = tuple(by_part.get(part) for part in (SLOTS, MEMORY, CORES))
-            malformed = any(limit.problem for limit in limits)
-            yield _Bound(quota, family, name, tuple(limits), hards, malformed, not quota.scopes and not name)
+            hard = {limit.key.part: -1 if limit.problem else limit.hard for limit in limits}
+            most = hard.get(SLOTS), hard.get(MEMORY), hard.get(CORES)
+            yield _Bound(quota, family, name, tuple(limits), *most, not quota.scopes and not name)
 
 
 def allowances(quota: Quota, records: Iterable[PodRecord]) -> list[Allowance]:
@@ -201,25 +215,19 @@ def allowances(quota: Quota, records: Iterable[PodRecord]) -> list[Allowance]:
     for limit in quota.limits:
         group = (limit.key.family, limit.key.asked_as)
         if group not in sums:
-            sums[group] = _sum(limit.key, covered)
+            sums[group] = sum_of(_held(limit.key, covered))
         used = sums[group][limit.key.part]
         problem = limit.problem or _uncountable(limit, troubled)
         found.append(Allowance(quota.id, limit.key, used, limit.hard, problem))
     return found
 
 
-def _sum(key: QuotaKey, records: Iterable[PodRecord]) -> Amounts:
-    """What is held of the key's family by pods that are charged under the key."""
-    family, name = key.family, key.asked_as
-    slots = memory = cores = 0
+def _held(key: QuotaKey, records: Iterable[PodRecord]) -> Iterator[Amounts]:
+    """What is held of each card of the key's family by pods that are charged under the key."""
     for record in records:
-        cards = record.held.get(family)
-        if cards and (not name or name in record.asked):
-            for one, mib, part in cards.values():
-                slots += one
-                memory += mib
-                cores += part
-    return Amounts(slots, memory, cores)
+        cards = record.held.get(key.family)
+        if cards and (not key.asked_as or key.asked_as in record.asked):
+            yield from cards.values()
 
 
 def _uncountable(limit: Limit, records: Iterable[PodRecord]) -> str:

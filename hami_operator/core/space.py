@@ -21,12 +21,14 @@ _NOBODY: Mapping[Kind, Sums] = {}
 class Space:
     """The pods that hold something, by uid. ``version`` rises whenever what they hold changes.
 
-    ``troubled`` are those of whom a share can't be read. Sums are made when they are asked for the first time.
+    ``troubled`` are those of whom a share can't be read. Where quotas ask for it (``count``), ``held`` is what all pods
+    hold together by family, and ``totals`` what those of each kind do.
     """
 
     pods: dict[str, PodRecord] = field(default_factory=dict)
     version: int = 0
     troubled: dict[str, PodRecord] = field(default_factory=dict)
+    held: dict[str, Amounts] = field(default_factory=dict)
     _sums: dict[str, dict[Kind, Sums]] | None = None
 
     def put(self, record: PodRecord) -> None:
@@ -49,35 +51,36 @@ class Space:
         self.troubled.pop(uid, None)
         for family in before.held if self._sums is not None else ():
             self._of(family, before).drop(uid)
+            self._add_up(family)
 
     def refresh(self, record: PodRecord) -> None:
         """The same pod, which holds what it held."""
         self.pods[record.key.uid] = record
 
-    def held(self, family: str) -> Amounts:
-        """What all pods hold together of a family."""
-        kinds = self._kinds(family)
-        if len(kinds) == 1:
-            for sums in kinds.values():
-                return sums.total
-        return sum_of(sums.total for sums in kinds.values())
-
-    def totals(self, family: str) -> Iterator[tuple[Kind, Amounts]]:
-        """What the pods of each kind hold together of a family."""
-        return ((kind, sums.total) for kind, sums in self._kinds(family).items())
-
-    def _kinds(self, family: str) -> Mapping[Kind, Sums]:
+    def count(self) -> None:
+        """Keep sums from now on. Decisions read them far more often than they change."""
         if self._sums is None:
             self._sums = {}
             for record in self.pods.values():
                 self._count(record)
-        return self._sums.get(family, _NOBODY)
+
+    def totals(self, family: str) -> Iterator[tuple[Kind, Amounts]]:
+        """What the pods of each kind hold together of a family."""
+        sums = self._sums or {}
+        return ((kind, found.total) for kind, found in sums.get(family, _NOBODY).items())
 
     def _count(self, record: PodRecord) -> None:
         for family, cards in record.held.items():
             amounts = next(iter(cards.values())) if len(cards) == 1 else sum_of(cards.values())
             self._of(family, record).put(record.key.uid, amounts)
+            self._add_up(family)
 
     def _of(self, family: str, record: PodRecord) -> Sums:
         assert self._sums is not None
         return self._sums.setdefault(family, {}).setdefault((record.traits, record.asked), Sums())
+
+    def _add_up(self, family: str) -> None:
+        """What all pods hold of a family, from the sums of their kinds."""
+        assert self._sums is not None
+        kinds = self._sums[family].values()
+        self.held[family] = next(iter(kinds)).total if len(kinds) == 1 else sum_of(sums.total for sums in kinds)
