@@ -96,13 +96,18 @@ class QuotaBook:
         self._spaces: dict[str, _Objects] = {}
 
     def put(self, quota: Quota) -> bool:
-        """Take over an object as it is now, in one step; False when that changes nothing that is enforced."""
+        """Take over an object as it is now, in one step; False when that changes nothing that is enforced.
+
+        Older news than what is known is left aside: a list may be ahead of the watch.
+        """
         objects = self._spaces.get(quota.id.namespace)
         if objects is None:
             space = self._ledger.space(quota.id.namespace)
             space.count()
             objects = self._spaces[quota.id.namespace] = _Objects(space)
         before = objects.by_id.get(quota.id)
+        if before is not None and before.uid == quota.uid and quota.version < before.version:
+            return False
         objects.by_id[quota.id] = quota
         objects.changed()
         return before is None or (before.limits, before.scopes) != (quota.limits, quota.scopes)
