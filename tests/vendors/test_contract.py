@@ -17,6 +17,8 @@ from hami_operator.core.cluster import Cluster, Policies
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Device, Node, Pod
 from hami_operator.core.objects import read_pod
+from hami_operator.core.quota import MOST, OWN_KIND, QuotaId, read_quota
+from hami_operator.core.quotabook import allowances
 from hami_operator.core.reasons import Reason
 from hami_operator.core.schedule import Placement, schedule
 from hami_operator.core.vendor import NOTHING, Amounts, added
@@ -249,6 +251,52 @@ def test_a_pod_is_charged_the_sum_of_its_shares(family: Family, data: st.DataObj
     for _, _, share in decision.allocation.shares():
         after[share.card] = added(after.get(share.card, NOTHING), family.weight(share))
     assert totals(world, family, "n1") == after
+
+
+TEAM = QuotaId(OWN_KIND, "team", "team")
+
+
+def limit(world: Cluster, hard: dict[str, Any]) -> None:
+    obj = {"metadata": {"name": "team", "namespace": "team"}, "spec": {"hard": hard}}
+    world.quotas.put(read_quota(obj, OWN_KIND, world.quotas.keys))
+
+
+def used_of_quota(world: Cluster) -> dict[str, str]:
+    """By key, in the key's own unit."""
+    quota = world.quotas.get(TEAM)
+    assert quota is not None
+    return {a.key.text: a.key.shown(a.used) for a in allowances(quota, world.ledger.space("team").pods.values())}
+
+
+def number(amount: str) -> int:
+    return int(amount.removesuffix("Mi"))
+
+
+@every_family
+@given(data=st.data())
+def test_a_quota_of_exactly_what_a_pod_costs_lets_it_in_and_one_unit_less_of_any_key_is_kept(
+    family: Family, data: st.DataObject
+) -> None:
+    world = crowded(data, family, nodes=2)
+    amounts = [(kind, data.draw(family.amounts)) for kind in data.draw(mixed)]
+    pod = read_pod(asking("p", amounts, namespace="team"))
+    limit(world, dict.fromkeys(world.quotas.keys, MOST))
+    assume(place(world, pod) is not None)
+    exact = used_of_quota(world)
+    world.ledger.forget("p")
+    limit(world, exact)
+    assert place(world, pod) is not None
+    assert used_of_quota(world) == exact
+    for key in (key for key, amount in exact.items() if number(amount)):
+        less = exact[key].replace(str(number(exact[key])), str(number(exact[key]) - 1))
+        world.ledger.forget("p")
+        limit(world, {**exact, key: less})
+        decision = schedule(pod, world, NOW)
+        if isinstance(decision, Placement):  # other cards cost less
+            world.ledger.assume(pod, decision.node, decision.allocation)
+            assert number(used_of_quota(world)[key]) <= number(less)
+        else:
+            assert str(Reason.RESOURCE_QUOTA_NOT_FIT) in decision.message
 
 
 @every_family
