@@ -89,23 +89,21 @@ def refusing(live: Live, blocked: Iterable[Blocked]) -> list[dict[str, Any]]:
 
 def _refusing(live: Live, blocked: Blocked) -> Iterable[dict[str, Any]]:
     quota = live.cluster.quotas.get(blocked.quota)
+    if quota is None:
+        return
     records = list(live.cluster.ledger.space(blocked.quota.namespace).pods.values())
-    for allowance in allowances(quota, records) if quota is not None else ():
-        asked = blocked.asked.get(allowance.key.text)
-        if quota is not None and asked is not None:
-            users = [
-                {"pod": name, "used": used[allowance.key.text]}
-                for name, used in largest(quota, records)
-                if allowance.key.text in used
-            ]
+    users = largest(quota, records)
+    for allowance in allowances(quota, records):
+        key = allowance.key.text
+        if key in blocked.asked:
             yield {
                 "quota": str(blocked.quota),
                 "kind": blocked.quota.kind,
-                "key": allowance.key.text,
-                "asked": asked,
+                "key": key,
+                "asked": blocked.asked[key],
                 "used": allowance.key.shown(allowance.used),
                 "hard": allowance.key.shown(allowance.hard),
-                "largest": users,
+                "largest": [{"pod": name, "used": used[key]} for name, used in users if key in used],
             }
 
 

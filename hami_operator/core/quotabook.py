@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .certain import Certain
@@ -20,6 +20,7 @@ from .vendor import NOTHING, Amounts, Profile
 Rooms = Mapping[str, Room]
 NO_ROOMS: Rooms = {}
 _NO_NAMES: frozenset[str] = frozenset()
+_NO_CARDS: Mapping[str, Amounts] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,19 +221,18 @@ def allowances(quota: Quota, records: Iterable[PodRecord]) -> list[Allowance]:
     for limit in quota.limits:
         group = (limit.key.family, limit.key.asked_as)
         if group not in sums:
-            sums[group] = sum_of(_held(limit.key, covered))
+            sums[group] = sum_of(amounts for record in covered for amounts in held_under(limit.key, record))
         used = sums[group][limit.key.part]
         problem = limit.problem or _uncountable(limit, troubled)
         found.append(Allowance(quota.id, limit.key, used, limit.hard, problem))
     return found
 
 
-def _held(key: QuotaKey, records: Iterable[PodRecord]) -> Iterator[Amounts]:
-    """What is held of each card of the key's family by pods that are charged under the key."""
-    for record in records:
-        cards = record.held.get(key.family)
-        if cards and (not key.asked_as or key.asked_as in record.asked):
-            yield from cards.values()
+def held_under(key: QuotaKey, record: PodRecord) -> Collection[Amounts]:
+    """What the pod holds of each card that it is charged for under the key."""
+    if key.asked_as and key.asked_as not in record.asked:
+        return ()
+    return record.held.get(key.family, _NO_CARDS).values()
 
 
 def _uncountable(limit: Limit, records: Iterable[PodRecord]) -> str:

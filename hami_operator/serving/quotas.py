@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hami_operator.core.cluster import Cluster
 from hami_operator.core.quota import CORES, MEMORY, QuotaKey
-from hami_operator.core.quotabook import allowances
+from hami_operator.core.quotabook import allowances, held_under
 from hami_operator.core.record import PodRecord
 
 #: Pods named per limit.
@@ -52,7 +52,7 @@ def quota_rows(cluster: Cluster) -> Iterator[QuotaRow]:
         records = list(cluster.ledger.space(namespace).pods.values())
         assumed = [record for record in records if record.assumed]
         for quota in sorted(cluster.quotas.of(namespace), key=lambda quota: (quota.id.name, quota.id.kind)):
-            covered = [record for record in records if not quota.scopes or quota.covers(record.traits)]
+            covered = [record for record in records if quota.covers(record.traits)]
             reserved = {allowance.key.text: allowance.used for allowance in allowances(quota, assumed)}
             for allowance in allowances(quota, records):
                 key = allowance.key
@@ -78,7 +78,6 @@ def unit_of(key: QuotaKey) -> str:
 def _largest(records: list[PodRecord], key: QuotaKey) -> tuple[tuple[str, int], ...]:
     found = []
     for record in records:
-        cards = record.held.get(key.family)
-        if cards and (not key.asked_as or key.asked_as in record.asked):
-            found.append((str(record.key), sum(amounts[key.part] for amounts in cards.values())))
+        if cards := held_under(key, record):
+            found.append((str(record.key), sum(amounts[key.part] for amounts in cards)))
     return tuple(sorted(found, key=lambda item: (-item[1], item[0]))[:LARGEST])
