@@ -16,6 +16,7 @@ from .stage import T4_MIB, FaultStage, on
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
 PODS, NODES = "^/api/v1/pods$", "^/api/v1/nodes$"
+QUOTAS = "^/apis/hami-operator.io/v1alpha1/extendedresourcequotas$"
 MOST = container(gpu=1, mem=T4_MIB - 1000)
 
 
@@ -67,6 +68,40 @@ async def test_a_node_made_anew_while_no_news_came_stays_when_the_old_one_is_bur
     await stage.refused("probe", "no available node")  # the list has been taken over by now
     await stage.create("p", MOST, nodeSelector=on(again))
     await stage.running("p", 10)  # the plugin's next registration would bring the node back
+
+
+async def test_a_quota_that_was_raised_and_a_pod_that_went_while_no_news_came_let_the_next_pod_go(
+    stage: FaultStage,
+) -> None:
+    (node,) = await stage.nodes("t4:1")
+    small, key = container(gpu=1, mem=100), "limits.nvidia.com/gpu"
+    path = f"/apis/hami-operator.io/v1alpha1/namespaces/{stage.namespace}/extendedresourcequotas"
+    metadata = {"name": "team"}
+    body = {"apiVersion": "hami-operator.io/v1alpha1", "kind": "ExtendedResourceQuota", "metadata": metadata}
+    await stage.api.post(path, {**body, "spec": {"hard": {key: 1}}})
+    for name in ("p", "q", "r"):
+        await stage.create(name, small, nodeSelector=on(node))
+    await stage.running("p")
+    await stage.refused("q", "ResourceQuotaNotFit")
+    await stage.refused("r", "ResourceQuotaNotFit")
+    gone, raised = stage.proxy.censor(PODS, "DELETED"), stage.proxy.censor(QUOTAS, "MODIFIED")
+    await stage.remove("p")
+    second = await _first_bound(stage, "q", "r")
+    await gone.met.wait()
+    await stage.api.patch(f"{path}/team", {"spec": {"hard": {key: 2}}})
+    await stage.running({"q": "r", "r": "q"}[second])
+    await raised.met.wait()
+    await stage.api.delete(f"{path}/team")
+
+
+async def _first_bound(stage: FaultStage, *names: str) -> str:
+    """The first of these pods that has a node."""
+
+    async def ask() -> str | None:
+        found = [pod["metadata"]["name"] for pod in await stage.pods() if pod["spec"].get("nodeName")]
+        return next((name for name in names if name in found), None)
+
+    return str(await until("one of them is bound", ask))
 
 
 async def test_news_that_a_list_has_overtaken_brings_nobody_back(stage: FaultStage) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from hami_operator.sandbox import Kind, NodeSpec
 from hami_operator.sandbox.installation import Installation
 from tests.cluster.whole.stage import container, until
 
@@ -85,7 +86,8 @@ async def test_lowering_evicts_nobody_and_removing_a_key_or_the_object_lets_pods
 
 
 async def test_a_core_quota_counts_beside_ours_and_is_never_written(stage: QuotaStage) -> None:
-    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "core"}, "spec": {"hard": {MEM: "2Gi"}}}
+    hard = {MEM: "2Gi", GPU: 2000}
+    body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "core"}, "spec": {"hard": hard}}
     path = f"/api/v1/namespaces/{stage.namespace}/resourcequotas"
     await stage.api.post(path, body)
     await stage.limit({MEM: 40_000})
@@ -95,7 +97,7 @@ async def test_a_core_quota_counts_beside_ours_and_is_never_written(stage: Quota
     await stage.create("fits", container(gpu=1, mem=2048))
     await stage.running("fits")
     core = await stage.api.get(f"{path}/core")
-    assert core["spec"]["hard"] == {MEM: "2Gi"}
+    assert core["spec"]["hard"] == {MEM: "2Gi", GPU: "2k"}, "as the API server writes 2000"
     managers = {entry["manager"] for entry in core["metadata"].get("managedFields", ())}
     assert not [name for name in managers if "hami" in name]
     await stage.api.delete(f"{path}/core")
@@ -134,3 +136,27 @@ async def test_a_pod_that_ends_lets_the_next_one_go_whether_it_succeeds_fails_or
     (third,) = set(names) - {"a", second}
     await stage.running(third)
     await stage.summary("gpu 1/1", pending=0)
+
+
+async def test_what_a_pod_of_a_lost_node_had_is_free_for_the_next(stage: QuotaStage) -> None:
+    (node,) = await stage.sandbox.add(NodeSpec("t4", cards=1, kind=Kind.SIMULATED))
+    await stage.limit({GPU: 1})
+    taints = ("not-ready", "unreachable")
+    leaves_at_once = [
+        {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}
+        for taint in taints
+    ]
+    await stage.create(
+        "first",
+        container(gpu=1, mem=100),
+        nodeSelector={"kubernetes.io/hostname": node.name},
+        tolerations=leaves_at_once,
+    )
+    await stage.running("first")
+    await stage.create("second", container(gpu=1, mem=100))
+    await stage.refused("second", "asked 1, used 1, hard 1")
+    await node.gone()
+    await stage.running("second", 90)
+    await stage.summary("gpu 1/1", pending=0)
+    assert await stage.bound() == {"second"}
+    await stage.sandbox.remove(node.name)

@@ -96,6 +96,26 @@ async def test_kubectl_shows_the_columns_and_knows_the_short_name(stage: QuotaSt
     assert "True" in row
 
 
+async def test_a_status_is_written_by_the_leader_alone_and_once_a_second_at_most(stage: QuotaStage) -> None:
+    await stage.limit({GPU: 30})
+    await stage.summary("gpu 0/30", pending=0)
+    clock = asyncio.get_running_loop().time
+    before, began = await stage.writes(), clock()
+    await stage.crowd([f"p{number:02}" for number in range(60)], gpu=1, mem=100)
+    await stage.summary("gpu 30/30", pending=30)
+    written, took = await stage.writes() - before, clock() - began
+    assert 1 <= written <= took + 1
+    leader, standby = stage.operator, await stage.installation.start_operator()
+    await stage.change({GPU: 31})
+    await stage.summary("gpu 31/31", pending=29)
+    assert stage.operator == standby
+    assert await stage.writes() == 0
+    stage.installation.kill(leader)
+    await stage.change({GPU: 32})
+    await stage.summary("gpu 32/32", pending=28)
+    assert await stage.writes() >= 1, "the standby leads now"
+
+
 async def test_a_thousand_objects_at_rest_cause_no_writes(stage: QuotaStage) -> None:
     room = asyncio.Semaphore(16)
 
