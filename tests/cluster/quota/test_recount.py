@@ -13,7 +13,7 @@ from .stage import CORES, GPU, MEM, QuotaStage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
-#: Ten thousand take about a quarter of an hour on two cores; ``QUOTA_STEPS`` asks for them.
+#: Ten thousand take fifteen to twenty minutes on two cores; ``QUOTA_STEPS`` asks for them.
 STEPS = int(os.environ.get("QUOTA_STEPS", "300"))
 #: Steps from one comparison to the next; in the middle of them the operator is killed.
 STRETCH = 100
