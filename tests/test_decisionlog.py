@@ -9,8 +9,11 @@ import pytest
 from hami_operator import decisionlog
 from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Pod
+from hami_operator.core.quota import OWN_KIND, read_quota
 from hami_operator.core.schedule import schedule
 from tests.builders import NOW, asking, cluster, device, node
+
+QUOTA = {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"limits.nvidia.com/gpumem": 1000}}}
 
 
 def crowd(count: int) -> Cluster:
@@ -34,11 +37,44 @@ def test_a_decision_is_one_line_of_at_most_a_kilobyte_whatever_the_number_of_nod
     assert line.startswith(f"default/{name}: ")
 
 
-def test_the_default_line_does_not_grow_with_the_cluster(caplog: pytest.LogCaptureFixture) -> None:
-    (small,) = lines(caplog, asking(gpu=1, mem=99999), crowd(10), logging.INFO)
+@pytest.mark.parametrize("memory", [1000, 99999])
+def test_the_default_line_does_not_grow_with_the_cluster(caplog: pytest.LogCaptureFixture, memory: int) -> None:
+    (small,) = lines(caplog, asking(gpu=1, mem=memory), crowd(10), logging.INFO)
     caplog.clear()
-    (big,) = lines(caplog, asking(gpu=1, mem=99999), crowd(1000), logging.INFO)
-    assert abs(len(big) - len(small)) < 10
+    (big,) = lines(caplog, asking(gpu=1, mem=memory), crowd(1000), logging.INFO)
+    assert big == small
+
+
+@pytest.mark.parametrize(
+    ("memory", "line"),
+    [
+        (2000, "find fit node(n1:0.00), 66% of nodes fit"),
+        (9000, "find fit node(n1:0.00), 33% of nodes fit"),
+        (99999, "no available node: 100% CardInsufficientMemory"),
+    ],
+)
+def test_the_default_line_tells_the_node_or_the_reasons(
+    caplog: pytest.LogCaptureFixture, memory: int, line: str
+) -> None:
+    sizes = {"n1": 10000, "n2": 5000, "n3": 1000}
+    world = cluster([node(name, [device(f"GPU-{name}", memory_mib=size)]) for name, size in sizes.items()])
+    assert lines(caplog, asking(gpu=1, mem=memory), world, logging.INFO) == [f"default/p: {line}"]
+
+
+def test_a_reason_of_one_node_in_many_is_not_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = [node(f"n{i}", [device(f"GPU-{i}", memory_mib=1000)]) for i in range(199)]
+    (line,) = lines(caplog, asking(gpu=1, mem=2000), cluster([*nodes, node("bare")]), logging.INFO)
+    assert line == "default/p: no available node: 99% CardInsufficientMemory, <1% NodeUnregistered"
+
+
+def test_a_refusal_before_any_node_is_asked_is_told_in_its_own_words(caplog: pytest.LogCaptureFixture) -> None:
+    world = crowd(3)
+    world.quotas.put(read_quota(QUOTA, OWN_KIND, world.quotas.keys))
+    (line,) = lines(caplog, asking(gpu=1, mem=2000), world, logging.INFO)
+    assert line.startswith("default/p: ResourceQuotaNotFit")
+    caplog.clear()
+    (line,) = lines(caplog, asking(gpu=1), cluster([]), logging.INFO)
+    assert line == "default/p: no available node: the cluster has no nodes"
 
 
 def test_with_v_each_node_says_why(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from . import jsonfields
 from .errors import ProtocolError
 from .jsonfields import Record, is_text, read_json, read_number, read_records
 from .model import Allocation, Device, Share
+from .registered import read_comma_records, read_json_records
 
 POD_NODE = "hami.io/vgpu-node"  # annotation and label
 POD_TIME = "hami.io/vgpu-time"
@@ -76,8 +77,12 @@ def decode_devices(key: str, text: str) -> tuple[Device, ...]:
             then to be rejected and the last good one kept.
     """
     stripped = text.strip()
-    devices = _decode_json(key, text) if stripped.startswith("[") else _decode_comma(key, text) if stripped else []
-    return checked_devices(key, text, devices)
+    if stripped.startswith("["):
+        content = read_json(key, text)
+        found = read_json_records(text, content)
+        return checked_devices(key, text, _json_devices(key, content)) if found is None else found
+    found = read_comma_records(text)
+    return checked_devices(key, text, _decode_comma(key, text) if stripped else []) if found is None else found
 
 
 def checked_devices(key: str, text: str, devices: Iterable[Device]) -> tuple[Device, ...]:
@@ -132,8 +137,8 @@ def _comma_record(key: str, offset: int, piece: str) -> Device:
     )
 
 
-def _decode_json(key: str, text: str) -> list[Device]:
-    return [_json_device(record) for record in read_records(key, read_json(key, text))]
+def _json_devices(key: str, content: object) -> list[Device]:
+    return [_json_device(record) for record in read_records(key, content)]
 
 
 def _json_device(record: Record) -> Device:

@@ -9,10 +9,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import bind, decide, memory, quota, serving, simulate, webhook
+from . import bind, decide, decode, memory, mixed, quota, serving, simulate, topology, waiting, webhook
 from .harness import Row
 
-BENCHES = (decide.BENCH, quota.BENCH, memory.BENCH, simulate.BENCH, serving.BENCH, webhook.BENCH, bind.BENCH)
+BENCHES = (
+    decide.BENCH,
+    mixed.BENCH,
+    topology.BENCH,
+    decode.BENCH,
+    *waiting.BENCHES,
+    quota.BENCH,
+    memory.BENCH,
+    simulate.BENCH,
+    serving.BENCH,
+    webhook.BENCH,
+    bind.BENCH,
+)
 RESULT = Path("build/bench.json")
 
 

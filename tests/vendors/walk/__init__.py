@@ -1,0 +1,1 @@
+"""A long random walk over every family: see ``__main__``."""
