@@ -16,7 +16,8 @@ from .vendor import Profile
 class NodeDevices:
     """A node and its cards per family. ``live`` are the families whose plugin is at work.
 
-    ``cordoned`` are card uuids that get no new pods; ``broken`` tells per family what can't be read at present.
+    ``cordoned`` are card uuids that get no new pods; ``broken`` tells per family what can't be read at present;
+    ``cut``: some card can be given in parts.
     """
 
     node: Node
@@ -24,6 +25,7 @@ class NodeDevices:
     live: frozenset[str] = frozenset()
     cordoned: frozenset[str] = frozenset()
     broken: Mapping[str, str] = field(default_factory=dict, hash=False)
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Inventory:
                 devices[profile.key] = found
         live = frozenset(profile.key for profile in self._profiles if profile.key in devices and _live(profile, node))
         cordoned = frozenset(protocol.split_list(node.annotations.get(protocol.DEVICE_CORDON, "")))
-        entry = NodeDevices(node, devices, live, cordoned, broken)
+        cut = any(device.parts for found in devices.values() for device in found)
+        entry = NodeDevices(node, devices, live, cordoned, broken, cut)
         self._nodes[node.name] = entry
         changed = known is None or not _same(known, entry) or self._read(known.node) != self._read(node)
         if known is None or known.devices != devices:

@@ -93,15 +93,16 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     best = _best(pod, kept, cluster, now)
     if best is None:
         return Unschedulable(kept.sentence(), kept, Waits(kept))
-    if cluster.quotas.of(pod.key.namespace) and _in_parts(best.allocation):
+    if cluster.quotas.of(pod.key.namespace) and _in_parts(best, cluster):
         # a part is charged, not what was asked for
         return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
     return best
 
 
-def _in_parts(allocation: Allocation) -> bool:
+def _in_parts(best: Placement, cluster: Cluster) -> bool:
     """Whether some card is cut for the pod."""
-    return any(share.place for _, _, share in allocation.shares())
+    entry = cluster.inventory.get(best.node)
+    return entry is not None and entry.cut and any(share.place for _, _, share in best.allocation.shares())
 
 
 def _rooms(pod: Pod, kept: Kept, cluster: Cluster) -> Rooms:
