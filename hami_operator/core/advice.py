@@ -1,155 +1,244 @@
 """What would let a waiting pod start: found by deciding anew on a world that differs in one thing, never guessed.
 
-Works on a cluster of one's own (``explain`` reads one), since pods are taken out of it and put back.
+The cluster is left as it is: what if is asked of a copy of a few nodes (``whatif``). How much is asked is bounded, so
+the nearest miss of a large cluster is the nearest of those that look nearest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .cluster import Cluster
-from .errors import InvalidRequest
-from .kept import Kept
-from .model import Allocation, Container, Pod, Toleration
+from .model import Allocation, Constraints, Container, Pod, Toleration
+from .nearest import Case, finding
+from .node_fit import node_refusals
 from .quantity import parse_quantity
-from .reasons import Reason
+from .quota import Limit, Quota
+from .quotabook import allowances, charged
 from .record import PodRecord
-from .schedule import Placement, ask, schedule
-from .vendor import Profile
+from .schedule import Placement, schedule
+from .vendor import NOTHING, Profile
+from .whatif import resized, weight
 
-#: Nodes whose cards are tried with less memory, and pods that are thought away, at most: answers must come at once.
-NODES_TRIED, PODS_TRIED = 5, 400
+#: Pods of a node or namespace that are thought away; sentences about such pods.
+PODS_TRIED, MOST_SAID = 60, 3
 
-_ROOM = frozenset(
-    {
-        Reason.CARD_INSUFFICIENT_MEMORY,
-        Reason.CARD_INSUFFICIENT_CORE,
-        Reason.CARD_TIME_SLICING_EXHAUSTED,
-        Reason.CARD_COMPUTE_UNITS_EXHAUSTED,
-        Reason.EXCLUSIVE_CONFLICT,
-        Reason.ALLOCATED_CARDS_INSUFFICIENT,
-        Reason.NUMA_NOT_FIT,
-        Reason.INSUFFICIENT_CPU,
-        Reason.INSUFFICIENT_MEMORY,
-        Reason.INSUFFICIENT_EXTENDED_RESOURCE,
-        Reason.TOO_MANY_PODS,
-    }
-)
+#: Taints that tell of a state of the node: no toleration is of use there.
+_OF_STATE = "node.kubernetes.io/"
 
 
 def advise(pod: Pod, cluster: Cluster, now: float) -> list[str]:
     """Sentences such as ``fits on n7 with nvidia.com/gpumem 11264 or less``; none when nothing simple would do."""
+    return [sentence for sentence in advising(pod, cluster, now) if sentence is not None]
+
+
+def advising(pod: Pod, cluster: Cluster, now: float) -> Generator[str | None, None, None]:
+    """The same step by step: None wherever the caller may turn to something else, also to change the cluster."""
     decision = schedule(pod, cluster, now)
     if isinstance(decision, Placement):
-        return []
-    verdicts = decision.kept.verdicts
-    refused = {name: {refusal.reason for refusal in verdict.refusals} for name, verdict in verdicts.items()}
-    nodes = sorted((name for name, reasons in refused.items() if reasons <= _ROOM), key=lambda n: (len(refused[n]), n))
-    return [
-        *_with_less_memory(pod, nodes, cluster, now),
-        *_when_a_pod_ends(pod, nodes, cluster, now),
-        *_without_a_constraint(pod, cluster, now),
-    ]
+        return
+    case = yield from finding(pod, decision, cluster, now)
+    yield None
+    yield from _with_less(case)
+    yield from _with_fewer(case)
+    yield from _with_more_quota(case)
+    yield from _when_a_pod_ends(case)
+    yield from _with_a_toleration(case)
+    yield from _without_a_constraint(case)
+    yield from _without_an_annotation(case)
 
 
-# -- less memory -------------------------------------------------------------------------------------------------
+# -- less --------------------------------------------------------------------------------------------------------
 
 
-def _with_less_memory(pod: Pod, nodes: Sequence[str], cluster: Cluster, now: float) -> Iterator[str]:
-    """The most memory with which some node takes the pod, where one container asks for an amount of it."""
-    for profile in cluster.profiles:
-        resource = profile.names.memory
-        asking = [container for container in pod.containers if resource and resource in container.limits]
-        if len(asking) != 1:
-            continue
-        asked = parse_quantity(asking[0].limits[resource]).whole or 0
-        found = max(
-            ((_most(pod, profile, asking[0], asked, name, cluster, now), name) for name in nodes[:NODES_TRIED]),
-            default=(0, ""),
-            key=lambda item: (item[0], item[1]),
-        )
-        if found[0]:
-            yield f"fits on {found[1]} with {resource} {found[0]} or less"
+def _with_less(case: Case) -> Generator[str | None, None, None]:
+    """The most of an amount with which some node takes the pod, where one container asks for it."""
+    for profile in case.families:
+        names = profile.names
+        for resource in filter(None, (names.memory, names.memory_percent, names.cores)):
+            container = case.asking(resource)
+            if container is None:
+                continue
+            best, where = 0, ""
+            for node in case.short:
+                amount = yield from _most(case, container, profile, resource, node)
+                if amount > best:
+                    best, where = amount, node
+            if best:
+                yield f"fits on {where} with {resource} {best} or less"
 
 
-def _most(pod: Pod, profile: Profile, container: Container, asked: int, node: str, cluster: Cluster, now: float) -> int:
-    """The largest amount below ``asked`` with which the node takes the pod; 0 when there is none."""
-    least, most = 0, asked
+def _most(case: Case, container: Container, profile: Profile, resource: str, node: str) -> Generator[None, None, int]:
+    """The largest amount below what is asked with which the node takes the pod; 0 when there is none."""
+    least, most = 0, _asked(container, resource)
     while most - least > 1:
         middle = (least + most) // 2
-        if _takes(_resized(pod, container, profile.names.memory, middle), node, cluster, now):
+        smaller = resized(case.pod, container, profile, resource, middle)
+        if smaller is not None and case.trial.takes(smaller, node):
             least = middle
         else:
             most = middle
+        yield
     return least
 
 
-def _resized(pod: Pod, container: Container, resource: str, amount: int) -> Pod:
-    amounts = {resource: str(amount)}
-    smaller = replace(container, limits={**container.limits, **amounts}, requests={**container.requests, **amounts})
-    resources = replace(pod.resources, extended={**pod.resources.extended, resource: amount})
-    containers = tuple(smaller if one is container else one for one in pod.containers)
-    return replace(pod, containers=containers, resources=resources)
+def _asked(container: Container, resource: str) -> int:
+    return parse_quantity(container.limits[resource]).whole or 0
 
 
-def _takes(pod: Pod, node: str, cluster: Cluster, now: float) -> bool:
-    try:
-        kept = Kept(cluster.demand_of(pod))
-    except InvalidRequest:
-        return False
-    return isinstance(ask(pod, kept, node, cluster, now), Allocation)
+def _with_fewer(case: Case) -> Iterator[str | None]:
+    """The largest count of cards with which some node takes the pod. Not every smaller one need do: no "or less"."""
+    for profile in case.families:
+        container = case.asking(profile.names.count)
+        for count in range(min(_asked(container, profile.names.count), 17) - 1, 0, -1) if container else ():
+            fewer = resized(case.pod, container, profile, profile.names.count, count) if container else None
+            node = next((n for n in case.short if fewer is not None and case.trial.takes(fewer, n)), None)
+            yield None
+            if node is not None:
+                yield f"fits on {node} with {profile.names.count} {count}"
+                break
+
+
+# -- quotas ------------------------------------------------------------------------------------------------------
+
+
+def _with_more_quota(case: Case) -> Iterator[str | None]:
+    """How much more the quotas of the namespace would have to give, on the node where that is least."""
+    book, pod = case.trial.part.quotas, case.pod
+    quotas = [quota for quota in book.of(pod.key.namespace) if quota.covers(pod.traits)]
+    least: tuple[int, list[Quota]] | None = None
+    for node in case.short if quotas else ():
+        with case.trial.under([replace(quota, limits=()) for quota in quotas]):
+            given = case.trial.given(pod, node)
+        if given is not None:
+            raised = [_raised(case, quota, given) for quota in quotas]
+            with case.trial.under(raised):
+                fits = case.trial.takes(pod, node)
+            more = sum(limit.hard for quota in raised for limit in quota.limits)
+            if fits and (least is None or more < least[0]):
+                least = more, raised
+        yield None
+    told = [_more(*pair) for pair in zip(quotas, least[1], strict=True)] if least is not None else []
+    if any(told):
+        yield f"fits when {' and '.join(filter(None, told))}"
+
+
+def _raised(case: Case, quota: Quota, given: Allocation) -> Quota:
+    """The quota with just as much more as the pod lacks with this allocation."""
+    holders = case.trial.holders
+    charges, names = charged(holders.held_by(case.pod, given)), holders.asked(case.pod)
+    records = holders.space(quota.id.namespace).pods.values()
+    limits: list[Limit] = []
+    for limit, allowance in zip(quota.limits, allowances(quota, records), strict=True):
+        key, charge = limit.key, charges.get(limit.key.family, NOTHING)
+        free = allowance.permits(charge) or (key.asked_as and key.asked_as not in names)
+        lacks = 0 if free else allowance.used + charge[key.part] - limit.hard
+        limits.append(replace(limit, hard=limit.hard + key.unit_mib * -(-lacks // key.unit_mib)))
+    return replace(quota, limits=tuple(limits))
+
+
+def _more(before: Quota, raised: Quota) -> str:
+    amounts = [
+        f"{limit.key.text} {limit.key.shown(limit.hard - old.hard)} more"
+        for old, limit in zip(before.limits, raised.limits, strict=True)
+        if limit.hard > old.hard
+    ]
+    return f"quota {before.id} gets {', '.join(amounts)}" if amounts else ""
 
 
 # -- pods that end -----------------------------------------------------------------------------------------------
 
 
-def _when_a_pod_ends(pod: Pod, nodes: Sequence[str], cluster: Cluster, now: float) -> Iterator[str]:
-    """The smallest pod whose end alone would let this one start."""
-    tried = 0
-    for name in nodes:
-        records = sorted(cluster.ledger.usage(name).pods.values(), key=_weight)
-        for record in records:
-            if tried == PODS_TRIED:
-                return
-            tried += 1
-            with cluster.ledger.without(record.key.uid):
-                fits = isinstance(schedule(pod, cluster, now), Placement)
+def _when_a_pod_ends(case: Case) -> Iterator[str | None]:
+    """The smallest pods whose end alone would let this one start: of a node, or of its namespace's quota."""
+    said, holders = 0, case.trial.holders
+    keys = {profile.key for profile in case.families}
+    for node in case.short:
+        for record in _smallest(holders.usage(node).pods.values(), keys):
+            with holders.without(record.key.uid):
+                fits = case.trial.takes(case.pod, node)
+            yield None
             if fits:
-                yield f"fits when {record.key} ends (on {name})"
-                return
+                yield f"fits when {record.key} ends (on {record.node})"
+                said += 1
+                break
+        if said == MOST_SAID:
+            return
+    for record in _smallest(holders.space(case.pod.key.namespace).pods.values(), keys) if not said else ():
+        with holders.without(record.key.uid):
+            fits = any(case.trial.takes(case.pod, node) for node in case.short)
+        yield None
+        if fits:
+            yield f"fits when {record.key} ends (on {record.node})"
+            return
 
 
-def _weight(record: PodRecord) -> tuple[int, str]:
-    held = sum(amounts.memory_mib for cards in record.held.values() for amounts in cards.values())
-    return held, str(record.key)
+def _smallest(records: Iterable[PodRecord], families: set[str]) -> list[PodRecord]:
+    """Those that hold something of these families first, the smaller before the larger."""
+    ordered = sorted(records, key=lambda record: (families.isdisjoint(record.held), weight(record)))
+    return ordered[:PODS_TRIED]
 
 
 # -- constraints -------------------------------------------------------------------------------------------------
 
 
-def _without_a_constraint(pod: Pod, cluster: Cluster, now: float) -> Iterator[str]:
-    """Which one of the pod's demands on a node stands in its way."""
+def _with_a_toleration(case: Case) -> Iterator[str | None]:
+    """The tolerations for which some node would take the pod."""
+    for node in case.tainted:
+        entry = case.trial.part.inventory.get(node)
+        hard = [t for t in entry.node.taints if t.effect in ("NoSchedule", "NoExecute")] if entry is not None else []
+        if any(taint.key.startswith(_OF_STATE) for taint in hard):
+            continue
+        tolerations = [Toleration(taint.key, "Equal", taint.value, taint.effect) for taint in hard]
+        needed = [one for one in tolerations if _needed(case, node, one, tolerations)]
+        fits = case.trial.takes(_tolerating(case.pod, needed), node)
+        yield None
+        if fits:
+            words = ", ".join(f"{t.key}{'=' if t.value else ''}{t.value}:{t.effect}" for t in needed)
+            yield f"fits on {node} with a toleration for {words}"
+            return
+
+
+def _needed(case: Case, node: str, one: Toleration, tolerations: Sequence[Toleration]) -> bool:
+    """Whether the node refuses the pod with all of these but one."""
+    entry, part = case.trial.part.inventory.get(node), case.trial.part
+    others = _tolerating(case.pod, [other for other in tolerations if other is not one])
+    return entry is not None and bool(node_refusals(others, entry.node, part.ledger.usage(node), part.around))
+
+
+def _tolerating(pod: Pod, tolerations: Iterable[Toleration]) -> Pod:
     constraints = pod.constraints
-    for node_name, tolerations in _untolerated(pod, cluster):
-        eased = replace(pod, constraints=replace(constraints, tolerations=(*constraints.tolerations, *tolerations)))
-        if _takes(eased, node_name, cluster, now):
-            words = ", ".join(f"{t.key}{'=' if t.value else ''}{t.value}:{t.effect}" for t in tolerations)
-            yield f"fits on {node_name} with a toleration for {words}"
-            break
-    for field, eased_constraints in (
-        ("spec.nodeSelector", replace(constraints, node_selector=())),
-        ("spec.affinity.nodeAffinity", replace(constraints, affinity_terms=None)),
-    ):
-        if eased_constraints != constraints:
-            decision = schedule(replace(pod, constraints=eased_constraints), cluster, now)
-            if isinstance(decision, Placement):
-                yield f"fits on {decision.node} without {field}"
+    return replace(pod, constraints=replace(constraints, tolerations=(*constraints.tolerations, *tolerations)))
 
 
-def _untolerated(pod: Pod, cluster: Cluster) -> Iterator[tuple[str, tuple[Toleration, ...]]]:
-    """Nodes with hard taints, and the tolerations for all of these."""
-    for entry in sorted(cluster.inventory, key=lambda entry: entry.node.name)[:PODS_TRIED]:
-        hard = [taint for taint in entry.node.taints if taint.effect in ("NoSchedule", "NoExecute")]
-        if hard:
-            yield entry.node.name, tuple(Toleration(t.key, "Equal", t.value, t.effect) for t in hard)
+def _without_a_constraint(case: Case) -> Iterator[str | None]:
+    """Which one of the pod's demands on a node stands in its way."""
+    constraints = case.pod.constraints
+    eased: tuple[tuple[str, Sequence[str], Constraints], ...] = (
+        ("spec.nodeSelector", case.selected, replace(constraints, node_selector=())),
+        ("spec.affinity.nodeAffinity", case.affine, replace(constraints, affinity_terms=None)),
+    )
+    for field, nodes, changed in eased:
+        pod = replace(case.pod, constraints=changed)
+        for node in nodes:
+            fits = case.trial.takes(pod, node)
+            yield None
+            if fits:
+                yield f"fits on {node} without {field}"
+                break
+
+
+def _without_an_annotation(case: Case) -> Iterator[str | None]:
+    """Which one of the pod's annotations that select cards stands in its way."""
+    keys = dict.fromkeys(key for profile in case.families for key in (*profile.selection.all(), *profile.pod_keys))
+    for key in keys:
+        if key not in case.pod.annotations:
+            continue
+        pod = replace(case.pod, annotations={k: v for k, v in case.pod.annotations.items() if k != key})
+        for node in case.picky:
+            fits = case.trial.takes(pod, node)
+            yield None
+            if fits:
+                yield f"fits on {node} without the annotation {key}"
+                break
