@@ -8,6 +8,7 @@ from typing import Any
 
 from hami_operator.world import World
 
+from .adviser import Adviser
 from .history import History
 from .pernode import PerNode
 from .rollup import Rollup, roll_up
@@ -78,6 +79,7 @@ class Sight:
     missing: Callable[[], list[str]] = _no_lines
     remarks: Callable[[], list[str]] = _no_lines
     settings: Sequence[SettingView] = ()
+    adviser: Adviser = field(default_factory=Adviser)
     _rollups: PerNode[Rollup] = field(default_factory=lambda: PerNode(roll_up))
 
     def rollups(self) -> Mapping[str, Rollup]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,13 @@ from .views.overview import overview
 from .views.paging import Query
 from .views.pending import pending
 from .views.quotas import quotas
-from .views.workloads import workload, workloads
+from .views.workloads import advised, workloads
 
 #: The longest text that is looked for: a name has 253 characters, a namespace 63.
 LONGEST_TEXT = 320
 MOST_PAGES = 100_000
 
-Build = Callable[[Sight, web.Request], object | None]
+Build = Callable[[Sight, web.Request], object | Awaitable[object] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class View:
     template: str
     build: Build
 
+    async def model(self, sight: Sight, request: web.Request) -> object | None:
+        """What is shown."""
+        built = self.build(sight, request)
+        return await built if inspect.isawaitable(built) else built
+
 
 VIEWS = (
     View("/", "overview.html", lambda sight, _: overview(sight)),
@@ -45,7 +51,7 @@ VIEWS = (
     View(
         "/workloads/{namespace}/{name}",
         "workload.html",
-        lambda sight, request: workload(sight, request.match_info["namespace"], request.match_info["name"]),
+        lambda sight, request: advised(sight, request.match_info["namespace"], request.match_info["name"]),
     ),
     View("/pending", "pending.html", lambda sight, request: pending(sight, read_query(request))),
     View("/quotas", "quotas.html", lambda sight, request: quotas(sight, read_query(request))),
@@ -81,7 +87,7 @@ def _page(sight: Sight, view: View, templates: Environment) -> _Handler:
     template, missing = templates.get_template(view.template), templates.get_template("missing.html")
 
     async def show(request: web.Request) -> web.Response:
-        model = view.build(sight, request)
+        model = await view.model(sight, request)
         status, chosen = (200, template) if model is not None else (404, missing)
         text = chosen.render(model=model, now=sight.world.now(), path=request.path, query=request.query)
         return web.Response(status=status, text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
@@ -91,7 +97,7 @@ def _page(sight: Sight, view: View, templates: Environment) -> _Handler:
 
 def _data(sight: Sight, view: View) -> _Handler:
     async def tell(request: web.Request) -> web.StreamResponse:
-        model = view.build(sight, request)
+        model = await view.model(sight, request)
         if model is None:
             problem = msgspec.json.encode({"error": "there is no such thing", "path": request.path})
             return web.Response(status=404, body=problem, content_type="application/json")

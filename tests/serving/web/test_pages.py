@@ -12,6 +12,7 @@ import pytest
 from yarl import URL
 
 from hami_operator.core import protocol
+from hami_operator.core.advice import advise
 from hami_operator.serving.web.routes import VIEWS
 from tests.serving.stage import REGISTER, Stage, busy, card, large, served, share
 
@@ -74,6 +75,20 @@ async def test_every_view_has_words_for_an_empty_cluster(path: str) -> None:
         status, text, _ = await get(url + path)
     assert status == 200
     Elements(text)
+
+
+async def test_a_pod_that_waits_is_told_what_would_help_on_page_and_in_json_as_explain_says_it() -> None:
+    stage = busy()
+    (pod,) = [pod for pod in stage.world.queue.pods() if pod.key.name == "notebook-9"]
+    expected = advise(pod, stage.world.cluster, stage.world.now())
+    assert any(sentence.startswith("fits when quota team-b/compute gets") for sentence in expected)
+    async with served(stage) as url:
+        _, text, _ = await get(f"{url}/workloads/team-b/notebook-9")
+        _, data, _ = await get(f"{url}/api/v1/workloads/team-b/notebook-9")
+        _, other, _ = await get(f"{url}/api/v1/workloads/team-a/pretrain-0")
+    assert json.loads(data)["advice"] == expected
+    assert all(f"<li>It {sentence}.</li>" in text for sentence in expected)
+    assert json.loads(other)["advice"] is None
 
 
 async def test_every_link_of_every_view_leads_somewhere() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hami_operator.core.explain import NodeAnswer, node_answer
 from hami_operator.core.model import Pod, PodKey
@@ -80,6 +80,7 @@ class WorkloadView:
     """One pod: what it holds, why it waits, and the last decision about it.
 
     ``nodes`` are what some of ``nodes_total`` nodes answer now, those that fit first; ``would_go``: the best of them.
+    ``advice`` are sentences on what would let it start, as ``explain`` has them; None where that was not asked.
     """
 
     namespace: str
@@ -92,6 +93,7 @@ class WorkloadView:
     would_go: str
     nodes_total: int
     nodes: list[NodeAnswerRow]
+    advice: list[str] | None = None
 
 
 def workloads(sight: Sight, query: Query) -> Page[WorkloadRow]:
@@ -149,6 +151,14 @@ def workload(sight: Sight, namespace: str, name: str) -> WorkloadView | None:
         nodes_total=answers.total,
         nodes=answers.nodes,
     )
+
+
+async def advised(sight: Sight, namespace: str, name: str) -> WorkloadView | None:
+    """The same, and for a pod that no node takes what would help."""
+    view, pod = workload(sight, namespace, name), _pending(sight, namespace, name)
+    if view is None or pod is None or view.allocation is not None or view.would_go:
+        return view
+    return replace(view, advice=await sight.adviser.advice(pod, sight.world))
 
 
 @dataclass(frozen=True, slots=True)
