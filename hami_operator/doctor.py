@@ -132,8 +132,9 @@ def _leader(facts: Facts) -> Iterator[Finding]:
 
 
 def _rights(facts: Facts) -> Iterator[Finding]:
-    for right in facts.missing_rights:
-        yield Finding(f"the operator may not {right}", "kubectl apply -k manifests/overlays/direct")
+    if facts.missing_rights:
+        told = f"the operator may not {', '.join(facts.missing_rights)}"
+        yield Finding(told, "kubectl apply -k manifests/overlays/direct")
 
 
 def _quota_kind(facts: Facts) -> Iterator[Finding]:

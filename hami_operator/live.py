@@ -17,7 +17,8 @@ from hami_operator.core.quota import CORE_KIND, OWN_KIND, read_quota
 from hami_operator.kube import paths
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
-from hami_operator.kube.errors import NotFound
+from hami_operator.kube.errors import Denied, NotFound
+from hami_operator.voice import FILTERING_SUCCEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,19 @@ async def read(settings: Settings, kubeconfig: str | None) -> Live:
                         for item in page.items:
                             live.cluster.quotas.put(read_quota(item, kind, live.cluster.quotas.keys))
     return live
+
+
+async def decision_of(pod: Pod, kubeconfig: str | None) -> str:
+    """The newest event that tells where the pod was placed and why; empty when it has expired, or may not be read.
+
+    Raises:
+        KubeError: the cluster can't be reached.
+    """
+    wanted = {"fieldSelector": f"regarding.uid={pod.key.uid},reason={FILTERING_SUCCEED}"}
+    found: list[tuple[str, str]] = []
+    async with Client(await load_access(kubeconfig)) as client:
+        with contextlib.suppress(Denied):
+            async with contextlib.aclosing(client.pages(paths.events(pod.key.namespace), wanted)) as pages:
+                async for page in pages:
+                    found += ((str(event.get("eventTime") or ""), str(event.get("note", ""))) for event in page.items)
+    return max(found, default=("", ""))[1]

@@ -15,8 +15,12 @@ from hami_operator.core.model import Device
 from hami_operator.core.objects import read_node, read_pod
 from hami_operator.core.record import NodeUsage
 from hami_operator.core.vendor import NOTHING, Amounts, Profile
+from hami_operator.visible import visible
 
-MEMORY_CELLS, CORE_CELLS = 20, 10
+from .paper import words
+
+#: Widths that leave room for names within 80 columns.
+MEMORY_CELLS, CORE_CELLS, NODE_CELLS = 12, 6, 16
 
 #: Told apart by people who see colours differently (Okabe and Ito), and by their letters where there are no colours.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
@@ -80,17 +84,37 @@ def _tenants(family: str, device: Device, usage: NodeUsage) -> tuple[Tenant, ...
     return tuple(sorted(held, key=lambda tenant: tenant.pod))
 
 
+def card_facts(row: CardRow) -> dict[str, Any]:
+    """A card for programs: what it has, what is used of it, and by whom."""
+    device, used = row.device, row.used()
+    return {
+        "node": row.node,
+        "vendor": row.family,
+        "index": device.index,
+        "uuid": device.uuid,
+        "type": device.type,
+        "healthy": device.healthy,
+        "shares": {"used": used.slots, "total": device.slots},
+        "memory_mib": {"used": used.memory_mib, "total": device.memory_mib},
+        "cores": {"used": used.cores, "total": device.cores},
+        "pods": [
+            {"pod": t.pod, "shares": t.held.slots, "memory_mib": t.held.memory_mib, "cores": t.held.cores}
+            for t in row.tenants
+        ],
+    }
+
+
 def card_table(rows: Sequence[CardRow], *, colours: bool) -> Table:
     """The table; 80 columns are enough for it."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    table.add_column("node / card", no_wrap=True)
+    table.add_column("node / card", max_width=NODE_CELLS, overflow="fold")
     table.add_column("memory GiB", no_wrap=True)
     table.add_column("cores %", no_wrap=True)
     table.add_column("who", overflow="fold")
     node = ""
     for row in rows:
         if row.node != node:
-            table.add_row(Text(row.node, style="bold"), Text(_model(row.device), style="dim"), "", "")
+            table.add_row(words(row.node, "bold"), words(_model(row.device), "dim"), "", "")
             node = row.node
         used, device = row.used(), row.device
         memory = _stack(MEMORY_CELLS, device.memory_mib, [t.held.memory_mib for t in row.tenants], colours=colours)
@@ -135,5 +159,5 @@ def _who(tenants: Sequence[Tenant], *, colours: bool) -> Text:
         if number:
             text.append("\n")
         text.append("■ " if colours else f"{_letter(number)} ", _colour(number))
-        text.append(tenant.pod.removeprefix("default/"))
+        text.append(visible(tenant.pod.removeprefix("default/")))
     return text or Text("free", style="dim")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 import datetime
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -15,14 +16,16 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from hami_operator.config import ConfigError, Settings, load
-from hami_operator.core.errors import ObjectError
+from hami_operator.config import Settings
 from hami_operator.doctor import OUR_CRD, Facts, Finding, examine
 from hami_operator.kube import paths
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
-from hami_operator.kube.errors import KubeError, NotFound, Refused, Unanswered
+from hami_operator.kube.errors import NotFound, Refused, Unanswered
 from hami_operator.live import read
+
+from .options import asked, config_option, kubeconfig_option, output_option, settings_of
+from .paper import console, words
 
 #: What the operator must be allowed to do: verb, group, resource (with subresource).
 _RIGHTS = (
@@ -39,9 +42,10 @@ _RIGHTS = (
 
 
 @click.command()
-@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="A kubeconfig; default as kubectl's.")
-@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The operator's settings file.")
-def doctor(*, kubeconfig: str | None, config: Path | None) -> None:
+@output_option
+@kubeconfig_option
+@config_option
+def doctor(*, output: str, kubeconfig: str | None, config: Path | None) -> None:
     """Look the installation over: other schedulers, webhook, rights, plugins, locks, annotations, stray pods.
 
     Only a dry run is sent, nothing is written. Status 1 when something is wrong.
@@ -50,23 +54,26 @@ def doctor(*, kubeconfig: str | None, config: Path | None) -> None:
     Example:
       kubectl hami doctor
     """
-    try:
-        facts = asyncio.run(gather(load(config), kubeconfig))
-    except (ConfigError, KubeError, ObjectError, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    found = examine(facts)
-    tell(Console(highlight=False), found)
+    found = examine(asked(gather(settings_of(config), kubeconfig)))
+    if output == "json":
+        checks = [
+            {"check": title, "findings": [dataclasses.asdict(one) for one in findings]}
+            for title, findings in found.items()
+        ]
+        click.echo(json.dumps(checks, indent=2))
+    else:
+        tell(console(), found)
     sys.exit(1 if any(found.values()) else 0)
 
 
-def tell(console: Console, found: Mapping[str, Sequence[Finding]]) -> None:
+def tell(paper: Console, found: Mapping[str, Sequence[Finding]]) -> None:
     """One line per check, and under it what is wrong and what mends it."""
     for title, findings in found.items():
         mark = Text("wrong", style="bold red") if findings else Text("ok   ", style="green")
-        console.print(Text.assemble(mark, " ", title))
+        paper.print(Text.assemble(mark, " ", title))
         for finding in findings:
-            console.print(Padding(Text(finding.what), (0, 0, 0, 6)))
-            console.print(Padding(Text(f"-> {finding.remedy}", style="dim"), (0, 0, 0, 6)))
+            paper.print(Padding(words(finding.what), (0, 0, 0, 6)))
+            paper.print(Padding(words(f"-> {finding.remedy}", "dim"), (0, 0, 0, 6)))
 
 
 async def gather(settings: Settings, kubeconfig: str | None) -> Facts:

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from hami_operator.config import ConfigError, load
 from hami_operator.core import protocol
 from hami_operator.core.advice import advise
-from hami_operator.core.errors import ObjectError
-from hami_operator.core.explain import CardAnswer, Explanation, NodeAnswer, explain
+from hami_operator.core.explain import explain
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.model import Pod
-from hami_operator.core.reasons import Refusal
-from hami_operator.kube.errors import KubeError
-from hami_operator.live import Live, read
+from hami_operator.live import Live, decision_of
 
-from .cards import card_rows, card_table
-from .quotas import quotas_named, refusing, report, tell_quota, tell_refusing
-
-_kubeconfig = click.option("--kubeconfig", type=click.Path(dir_okay=False), help="A kubeconfig; default as kubectl's.")
-_config = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), help="The operator's settings file."
+from .cards import card_facts, card_rows, card_table
+from .explanation import (
+    Detail,
+    bound_facts,
+    pending_facts,
+    tell_advice,
+    tell_bound,
+    tell_decided_again,
+    tell_pending,
 )
-_output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+from .options import asked, config_option, kubeconfig_option, output_option, read_live, settings_of
+from .paper import console, words
+from .quotas import quotas_named, refusing, report, tell_quota, tell_refusing
 
 
 @click.group("explain")
@@ -43,7 +39,7 @@ def explain_command() -> None:
 
     \b
     Examples:
-      kubectl hami explain pod team-a/trainer-0 --cards
+      kubectl hami explain pod team-a/trainer-0
       kubectl hami explain node gpu-7
       kubectl hami explain quota team-a/team-a
     """
@@ -51,69 +47,110 @@ def explain_command() -> None:
 
 @explain_command.command("pod")
 @click.argument("pod", metavar="NAMESPACE/NAME")
-@click.option("--cards", is_flag=True, help="Also every card of every node.")
-@_output
-@_kubeconfig
-@_config
+@click.option("--cards", is_flag=True, help="Also every node, and every card of it.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "wide", "json"]),
+    default="text",
+    show_default=True,
+    help="wide: also every node.",
+)
+@kubeconfig_option
+@config_option
 def explain_pod(pod: str, *, cards: bool, output: str, kubeconfig: str | None, config: Path | None) -> None:
-    """Why a pod waits: per node, and with --cards per card; for a bound pod its cards.
+    """Why a pod waits and what would help; of a bound pod its cards, and what was chosen over what.
 
-    The decision is run again on the cluster as it is now; nothing is written.
+    The decision is run again on the cluster as it is now; nothing is written. Status 1 when no node takes the pod.
 
     \b
-    Example:
+    Examples:
+      kubectl hami explain pod team-a/trainer-0
       kubectl hami explain pod team-a/trainer-0 --cards
     """
-    live = _read(kubeconfig, config)
+    live = read_live(kubeconfig, config)
     found = _pod(live, pod)
-    console = Console(highlight=False, soft_wrap=False)
+    detail = Detail.CARDS if cards else Detail.NODES if output == "wide" else Detail.REASONS
     if found.node_name or found.terminal:
-        _tell_bound(console, live, found, output)
-        return
-    now = time.time()
-    explanation = explain(found, live.cluster, now)
-    advice = advise(found, live.cluster, now)
-    if output == "json":
-        quotas = refusing(live, explanation.blocked)
-        click.echo(json.dumps({**_as_json(found, explanation), "quotas": quotas, "advice": advice}, indent=2))
+        told = asked(decision_of(found, kubeconfig)) if found.node_name else ""
+        _explain_bound(live, found, told, detail if output != "json" else None)
     else:
-        _tell_waiting(console, found, explanation, cards=cards)
-        tell_refusing(console, refusing(live, explanation.blocked))
-        for sentence in advice:
-            console.print(Text(f"It {sentence}.", style="cyan"))
+        _explain_pending(live, found, detail if output != "json" else None)
+
+
+def _explain_pending(live: Live, pod: Pod, detail: Detail | None) -> None:
+    """``detail`` None: as JSON."""
+    now, paper = time.time(), console()
+    explanation = explain(pod, live.cluster, now)
+    quotas = refusing(live, explanation.blocked)
+    advice = advise(pod, live.cluster, now)
+    if detail is None:
+        click.echo(json.dumps({**pending_facts(pod, explanation), "quotas": quotas, "advice": advice}, indent=2))
+    else:
+        tell_pending(paper, pod, explanation, detail)
+        tell_refusing(paper, quotas)
+        if not explanation.node:
+            tell_advice(paper, advice)
     sys.exit(0 if explanation.node else 1)
+
+
+def _explain_bound(live: Live, pod: Pod, told: str, detail: Detail | None) -> None:
+    """``told`` is the event of its decision (empty: it is gone); ``detail`` None: as JSON."""
+    record, paper, now = live.cluster.ledger.record(pod.key.uid), console(), time.time()
+    if pod.terminal:
+        again = None
+    else:
+        live.cluster.ledger.gone(pod.key.uid, now)
+        again = explain(replace(pod, node_name=""), live.cluster, now)
+    if detail is None:
+        facts = {**bound_facts(pod, record), "decision": told or None}
+        if again is not None:
+            facts["again"] = pending_facts(pod, again)
+        click.echo(json.dumps(facts, indent=2))
+        return
+    tell_bound(paper, pod, record)
+    if again is not None:
+        tell_decided_again(paper, told, again, detail)
 
 
 @explain_command.command("node")
 @click.argument("name")
-@_kubeconfig
-@_config
-def explain_node(name: str, *, kubeconfig: str | None, config: Path | None) -> None:
+@output_option
+@kubeconfig_option
+@config_option
+def explain_node(name: str, *, output: str, kubeconfig: str | None, config: Path | None) -> None:
     """A node's cards, who holds what of them, and what keeps new pods away from it.
 
     \b
     Example:
       kubectl hami explain node gpu-7
     """
-    live = _read(kubeconfig, config)
+    live = read_live(kubeconfig, config)
     entry = live.cluster.inventory.get(name)
     if entry is None:
         raise click.ClickException(f"there is no node {name!r}")
-    console = Console(highlight=False)
-    for line in _obstacles(live, entry):
-        console.print(Text(line, style="yellow"))
+    obstacles = list(_obstacles(live, entry))
     rows = [row for row in card_rows(live.cluster.inventory, live.cluster.ledger) if row.node == name]
+    if output == "json":
+        facts = {"node": name, "obstacles": obstacles, "cards": [card_facts(row) for row in rows]}
+        click.echo(json.dumps(facts, indent=2))
+        return
+    paper = console()
+    for line in obstacles:
+        paper.print(words(line, "yellow"))
+    if obstacles:
+        paper.print()
     if rows:
-        console.print(card_table(rows, colours=console.color_system is not None))
+        paper.print(card_table(rows, colours=paper.color_system is not None))
     else:
-        console.print(f"node {name} registers no cards")
+        paper.print(words(f"node {name} registers no cards"))
 
 
 @explain_command.command("quota")
 @click.argument("quota", metavar="NAMESPACE/NAME")
-@_output
-@_kubeconfig
-@_config
+@output_option
+@kubeconfig_option
+@config_option
 def explain_quota(quota: str, *, output: str, kubeconfig: str | None, config: Path | None) -> None:
     """A quota's used and hard, its largest users, and the pods that wait because of it.
 
@@ -124,27 +161,20 @@ def explain_quota(quota: str, *, output: str, kubeconfig: str | None, config: Pa
       kubectl hami explain quota team-a/team-a
     """
     namespace, _, name = quota.rpartition("/")
-    live = _read(kubeconfig, config)
+    live = read_live(kubeconfig, config)
     found = quotas_named(live, namespace or "default", name)
     if not found:
         raise click.ClickException(f"there is no quota {namespace or 'default'}/{name}")
-    reports = [report(live, one, load(config).scheduler_name) for one in found]
+    reports = [report(live, one, settings_of(config).scheduler_name) for one in found]
     if output == "json":
         click.echo(json.dumps(reports, indent=2))
         return
-    console = Console(highlight=False)
+    paper = console()
     for one in reports:
-        tell_quota(console, one)
+        tell_quota(paper, one)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
-
-
-def _read(kubeconfig: str | None, config: Path | None) -> Live:
-    try:
-        return asyncio.run(read(load(config), kubeconfig))
-    except (ConfigError, KubeError, ObjectError, OSError) as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _pod(live: Live, text: str) -> Pod:
@@ -155,69 +185,6 @@ def _pod(live: Live, text: str) -> Pod:
     if found is None:
         raise click.ClickException(f"there is no pod {namespace or 'default'}/{name}")
     return found
-
-
-# -- telling -----------------------------------------------------------------------------------------------------
-
-
-def _tell_bound(console: Console, live: Live, pod: Pod, output: str) -> None:
-    record = live.cluster.ledger.record(pod.key.uid)
-    shares = [] if record is None else list(record.allocation.shares())
-    names = [container.name for container in pod.containers]
-    rows = [
-        {"container": names[position], "vendor": family, **dataclasses.asdict(share)}
-        for family, position, share in shares
-    ]
-    if output == "json":
-        click.echo(
-            json.dumps({"pod": str(pod.key), "node": pod.node_name, "phase": pod.phase, "devices": rows}, indent=2)
-        )
-        return
-    state = f"is {pod.phase} and holds nothing any more" if pod.terminal else f"is bound to {pod.node_name}"
-    phase = pod.annotations.get(protocol.BIND_PHASE)
-    console.print(f"{pod.key} {state}" + (f", its cards: {phase}" if phase and not pod.terminal else ""))
-    for row in rows:
-        cores = f", {row['cores']} cores" if row["cores"] else ""
-        console.print(Text(f"  {row['container']}: {row['uuid']} ({row['vendor']}), {row['memory_mib']} MiB{cores}"))
-
-
-def _tell_waiting(console: Console, pod: Pod, explanation: Explanation, *, cards: bool) -> None:
-    verb = f"would go to {explanation.node} now" if explanation.node else "waits"
-    console.print(Text(f"{pod.key} {verb}: {explanation.message}"))
-    console.print()
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for column in ("node", "", "why"):
-        table.add_column(column, overflow="fold")
-    for node in explanation.nodes:
-        table.add_row(*_node_row(node, chosen=node.name == explanation.node))
-        if cards:
-            for card in node.cards:
-                table.add_row(*_card_row(card))
-    console.print(table)
-
-
-def _node_row(node: NodeAnswer, *, chosen: bool) -> tuple[Text, Text, Text]:
-    if node.fits:
-        return (
-            Text(node.name),
-            Text("fits", style="green"),
-            Text(f"score {node.score:.2f}" + (", the best" if chosen else "")),
-        )
-    return Text(node.name), Text("no", style="red"), Text("; ".join(str(refusal) for refusal in node.refusals))
-
-
-def _card_row(card: CardAnswer) -> tuple[Text, Text, Text]:
-    device = card.device
-    parts = (
-        f"{device.memory_mib - card.used_memory_mib} of {device.memory_mib} MiB",
-        f"{device.cores - card.used_cores} of {device.cores} cores",
-        f"{device.slots - card.used_slots} of {device.slots} slots",
-    )
-    free = f"free {', '.join(parts)}"
-    asked = f"asked {card.asked_memory_mib} MiB, {card.asked_cores} cores"
-    word = Text("takes it", style="green") if card.reason is None else Text("no", style="red")
-    reason = f"{card.reason}: " if card.reason else ""
-    return Text(f"  card {device.index} {device.uuid[:12]}"), word, Text(f"{reason}{free}; {asked}")
 
 
 def _obstacles(live: Live, entry: NodeDevices) -> Iterable[str]:
@@ -239,29 +206,3 @@ def _obstacles(live: Live, entry: NodeDevices) -> Iterable[str]:
     lock = node.annotations.get(protocol.NODE_LOCK)
     if lock:
         yield f"the node lock is held: {lock}"
-
-
-def _as_json(pod: Pod, explanation: Explanation) -> Mapping[str, Any]:
-    return {
-        "pod": str(pod.key),
-        "message": explanation.message,
-        "node": explanation.node or None,
-        "nodes": [
-            {
-                "name": node.name,
-                "fits": node.fits,
-                **({"score": round(node.score, 4)} if node.fits else {}),
-                "refusals": [_refusal(refusal) for refusal in node.refusals],
-                "cards": [
-                    {"index": card.device.index, "uuid": card.device.uuid, "vendor": card.family, "reason": card.reason}
-                    for card in node.cards
-                ],
-            }
-            for node in explanation.nodes
-        ],
-    }
-
-
-def _refusal(refusal: Refusal) -> Mapping[str, Any]:
-    counts = {} if refusal.devices is None else {"devices": refusal.devices, "of": refusal.of}
-    return {"reason": refusal.reason, **counts, **({"detail": refusal.detail} if refusal.detail else {})}

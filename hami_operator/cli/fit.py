@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
+import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from hami_operator.config import ConfigError, load
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
-from hami_operator.kube.errors import KubeError
 from hami_operator.simulation.documents import Document, Place, read_documents
 from hami_operator.simulation.errors import ScenarioError
 from hami_operator.simulation.families import Families
@@ -25,6 +22,8 @@ from hami_operator.simulation.run import Simulation
 from hami_operator.simulation.scenario import read_scenario
 from hami_operator.snapshot import read_objects
 
+from .options import asked, config_option, kubeconfig_option, output_option, settings_of
+from .paper import console, words
 from .simulate import admission
 
 AUTO = "auto"
@@ -34,9 +33,10 @@ MOST = 2000
 @click.command()
 @click.option("-f", "--filename", "files", multiple=True, required=True, help="Pods or workloads; - is standard input.")
 @click.option("--replicas", default="1", show_default=True, help="How many of each pod; auto: as many as fit.")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="A kubeconfig; default as kubectl's.")
-@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The operator's settings file.")
-def fit(files: tuple[str, ...], *, replicas: str, kubeconfig: str | None, config: Path | None) -> None:
+@output_option
+@kubeconfig_option
+@config_option
+def fit(files: tuple[str, ...], *, replicas: str, output: str, kubeconfig: str | None, config: Path | None) -> None:
     """Say whether pods would start now, where, and how many of them.
 
     Pods that are pending already are left out of account: this is about room, not about the queue. Status 1 when
@@ -47,16 +47,20 @@ def fit(files: tuple[str, ...], *, replicas: str, kubeconfig: str | None, config
       kubectl hami fit -f pod.yaml
       kubectl hami fit -f pod.yaml --replicas auto
     """
-    wanted = _count(replicas)
+    wanted, settings = _count(replicas), settings_of(config)
     try:
-        settings = load(config)
         pods = [document for name in files for document in read_documents(name, _content(name))]
-        documents = [*asyncio.run(_world(kubeconfig)), *_copies(pods, wanted)]
+        documents = [*asked(_world(kubeconfig)), *_copies(pods, wanted)]
         simulation = Simulation(read_scenario(documents), settings, Families(settings.devices), admission(settings))
         rows = simulation.run(time.time()).content["pods"]
-    except (ConfigError, KubeError, ScenarioError, OSError) as error:
+    except (ScenarioError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    sys.exit(_tell(rows, auto=replicas == AUTO))
+    facts = _facts(rows, auto=replicas == AUTO)
+    if output == "json":
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        _tell(facts)
+    sys.exit(0 if facts["starting"] and (replicas == AUTO or facts["waits"] is None) else 1)
 
 
 def _count(replicas: str) -> int:
@@ -102,26 +106,31 @@ def _copies(pods: Iterable[Document], count: int) -> Iterator[Document]:
             yield Document(document.place, made)
 
 
-def _tell(rows: Sequence[dict[str, Any]], *, auto: bool) -> int:
-    console = Console(highlight=False)
+def _facts(rows: Sequence[dict[str, Any]], *, auto: bool) -> dict[str, Any]:
+    """``asked`` is None where as many were tried as fit; ``devices`` are those of the first pod."""
     placed = [row for row in rows if row["outcome"] == "placed"]
-    kept_out = [row for row in rows if row["outcome"] != "placed"]
-    nodes: dict[str, int] = {}
-    for row in placed:
-        nodes[row["node"]] = nodes.get(row["node"], 0) + 1
-    if auto:
-        more = " or more" if len(placed) == MOST else ""
-        console.print(f"{len(placed)}{more} would start now")
+    waits = next((row for row in rows if row["outcome"] != "placed"), None)
+    nodes = Counter(row["node"] for row in placed)
+    return {
+        "asked": None if auto else len(rows),
+        "starting": len(placed),
+        "nodes": dict(sorted(nodes.items())),
+        "devices": placed[0]["devices"] if placed else [],
+        "waits": {"pod": f"{waits['namespace']}/{waits['name']}", "message": waits["message"]} if waits else None,
+    }
+
+
+def _tell(facts: Mapping[str, Any]) -> None:
+    paper, starting = console(), facts["starting"]
+    if facts["asked"] is None:
+        more = " or more" if starting == MOST else ""
+        paper.print(f"{starting}{more} would start now")
     else:
-        console.print(f"{len(placed)} of {len(rows)} would start now")
-    for node in sorted(nodes):
-        console.print(Text(f"  {node}: {nodes[node]}"))
-    if len(placed) == 1:
-        for share in placed[0]["devices"]:
-            console.print(
-                Text(f"    {share['container']}: {share['uuid']} {share['memory']} MiB, {share['cores']} cores")
-            )
-    if kept_out:
-        row = kept_out[0]
-        console.print(Text(f"then {row['namespace']}/{row['name']}: {row['message']}", style="yellow"))
-    return 0 if placed and (auto or not kept_out) else 1
+        paper.print(f"{starting} of {facts['asked']} would start now")
+    for node, count in facts["nodes"].items():
+        paper.print(words(f"  {node}: {count}"))
+    for share in facts["devices"] if starting == 1 else ():
+        cores = f", {share['cores']} cores" if share["cores"] else ""
+        paper.print(words(f"    {share['container']}: {share['uuid']} {share['memory']} MiB{cores}"))
+    if facts["waits"] is not None:
+        paper.print(words(f"then {facts['waits']['pod']}: {facts['waits']['message']}", "yellow"))

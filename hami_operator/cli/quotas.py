@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hami_operator.core.quota import Quota
 from hami_operator.core.quotabook import allowances
@@ -16,6 +14,8 @@ from hami_operator.core.quotareport import Waiting, largest, status_of
 from hami_operator.core.schedule import Blocked, Unschedulable, schedule
 from hami_operator.handlers.pods import is_pending
 from hami_operator.live import Live
+
+from .paper import grid, words
 
 
 def quotas_named(live: Live, namespace: str, name: str) -> list[Quota]:
@@ -46,10 +46,10 @@ def _waiting(live: Live, namespace: str, scheduler_name: str) -> Iterable[Waitin
 
 def tell_quota(console: Console, found: Mapping[str, Any]) -> None:
     """An object's report for people."""
-    console.print(Text(f"{found['kind']} {found['namespace']}/{found['name']}", style="bold"))
+    console.print(words(f"{found['kind']} {found['namespace']}/{found['name']}", "bold"))
     if "problem" in found:
-        console.print(Text(found["problem"], style="red"))
-    table = _grid("key", "used", "hard")
+        console.print(words(found["problem"], "red"))
+    table = grid("key", "used", "hard", numbers={"used", "hard"})
     for key, used in found["used"].items():
         table.add_row(key, used, found["hard"].get(key, "unreadable, blocks"))
     console.print(table)
@@ -63,20 +63,13 @@ def _tell_pods(console: Console, title: str, pods: list[tuple[str, Mapping[str, 
     if not pods:
         return
     console.print()
-    console.print(Text(title, style="dim"))
+    console.print(words(title, "dim"))
     for name, amounts in pods:
-        console.print(Text(f"  {name}: {_amounts(amounts)}"))
+        console.print(words(f"  {name}: {_amounts(amounts)}"))
 
 
 def _amounts(amounts: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {amount}" for key, amount in amounts.items())
-
-
-def _grid(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
 
 
 # -- behind a refusal --------------------------------------------------------------------------------------------
@@ -112,6 +105,6 @@ def tell_refusing(console: Console, rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         console.print()
         numbers = f"asked {row['asked']}, used {row['used']}, hard {row['hard']}"
-        console.print(Text(f"{row['kind']} {row['quota']}: {row['key']} {numbers}", style="yellow"))
+        console.print(words(f"{row['kind']} {row['quota']}: {row['key']} {numbers}", "yellow"))
         for user in row["largest"]:
-            console.print(Text(f"  {user['pod']} has {user['used']}"))
+            console.print(words(f"  {user['pod']} has {user['used']}"))

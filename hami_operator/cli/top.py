@@ -2,65 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from hami_operator.config import ConfigError, load
-from hami_operator.core.errors import ObjectError
+from hami_operator.core.cluster import Cluster
 from hami_operator.core.vendor import NOTHING, Amounts, added
-from hami_operator.kube.errors import KubeError
-from hami_operator.live import Live, read
+from hami_operator.serving.cardtypes import TypeRow, card_types
+from hami_operator.serving.rollup import Rollup, roll_up
 
-from .cards import CardRow, card_rows, card_table
-
-
-@dataclass(frozen=True, slots=True)
-class TypeRow:
-    """Cards of one type: how many, how many well and idle, what is used, and the largest single share that fits."""
-
-    type: str
-    cards: int
-    healthy: int
-    idle: int
-    used: Amounts
-    total: Amounts
-    largest_mib: int
-
-
-def type_rows(rows: Sequence[CardRow]) -> list[TypeRow]:
-    """One row per card type, by name."""
-    by_type: dict[str, list[CardRow]] = {}
-    for row in rows:
-        by_type.setdefault(row.device.type, []).append(row)
-    return [_type_row(name, by_type[name]) for name in sorted(by_type)]
-
-
-def _type_row(name: str, rows: Sequence[CardRow]) -> TypeRow:
-    used = total = NOTHING
-    largest = 0
-    for row in rows:
-        device, held = row.device, row.used()
-        used = added(used, held)
-        total = added(total, Amounts(device.slots, device.memory_mib, device.cores))
-        full = held.slots >= device.slots or (device.cores and held.cores >= device.cores)
-        if device.healthy and not full:
-            largest = max(largest, device.memory_mib - held.memory_mib)
-    healthy = [row for row in rows if row.device.healthy]
-    return TypeRow(name, len(rows), len(healthy), sum(not row.tenants for row in healthy), used, total, largest)
+from .cards import card_facts, card_rows, card_table
+from .options import config_option, kubeconfig_option, output_option, read_live
+from .paper import console, grid, words
 
 
 @click.command()
 @click.argument("what", type=click.Choice(["nodes", "cards", "namespaces"]), default="nodes")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="A kubeconfig; default as kubectl's.")
-@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The operator's settings file.")
-def top(what: str, *, kubeconfig: str | None, config: Path | None) -> None:
+@output_option
+@kubeconfig_option
+@config_option
+def top(what: str, *, output: str, kubeconfig: str | None, config: Path | None) -> None:
     """Show how full nodes, cards or namespaces are, then what still fits per type of card.
 
     \b
@@ -68,89 +35,148 @@ def top(what: str, *, kubeconfig: str | None, config: Path | None) -> None:
       kubectl hami top
       kubectl hami top cards
     """
-    try:
-        live = asyncio.run(read(load(config), kubeconfig))
-    except (ConfigError, KubeError, ObjectError, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    console = Console(highlight=False)
-    rows = card_rows(live.cluster.inventory, live.cluster.ledger)
-    if not rows:
-        console.print("no node registers cards")
+    cluster = read_live(kubeconfig, config).cluster
+    types, view = card_types(_rollups(cluster)), _VIEWS[what]
+    if output == "json":
+        facts = {what: view.facts(cluster), "types": [dataclasses.asdict(row) for row in types]}
+        click.echo(json.dumps(facts, indent=2))
         return
-    console.print(_TABLES[what](live, rows))
-    console.print()
-    console.print(_types(type_rows(rows)))
+    paper = console()
+    if not types:
+        paper.print("no node registers cards")
+        return
+    paper.print(view.table(cluster))
+    paper.print()
+    paper.print(_types(types))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
-    return table
+def _rollups(cluster: Cluster) -> list[Rollup]:
+    """The sums of each node that has cards, by name."""
+    entries = sorted(cluster.inventory, key=lambda entry: entry.node.name)
+    found = (roll_up(cluster, entry, cluster.ledger.usage(entry.node.name)) for entry in entries)
+    return [rollup for rollup in found if rollup.kinds]
 
 
 def _gib(mib: int) -> str:
     return f"{mib / 1024:.1f}"
 
 
-def _nodes(live: Live, rows: Sequence[CardRow]) -> Table:
-    table = _table("node", "cards", "shares", "memory GiB", "cores", "idle cards")
-    for name in sorted({row.node for row in rows}):
-        here = [row for row in rows if row.node == name]
-        summed = _type_row(name, here)
+# -- nodes -------------------------------------------------------------------------------------------------------
+
+
+def _node_facts(cluster: Cluster) -> list[dict[str, Any]]:
+    return [_summed(rollup) for rollup in _rollups(cluster)]
+
+
+def _summed(rollup: Rollup) -> dict[str, Any]:
+    """A node with the sums of its cards of all types."""
+    kinds = list(rollup.kinds.values())
+    return {
+        "node": rollup.name,
+        "excluded": list(rollup.excluded),
+        "cards": sum(kind.cards for kind in kinds),
+        "healthy": sum(kind.healthy for kind in kinds),
+        "whole_free": sum(kind.whole_free for kind in kinds),
+        "pods": rollup.pods,
+        "shares": {"given": sum(kind.shares for kind in kinds), "total": sum(kind.slots for kind in kinds)},
+        "memory_mib": {"given": sum(kind.given_mib for kind in kinds), "total": sum(kind.memory_mib for kind in kinds)},
+        "cores": {"given": sum(kind.given_cores for kind in kinds), "total": sum(kind.cores for kind in kinds)},
+    }
+
+
+def _nodes(cluster: Cluster) -> Table:
+    table = grid("node", "well", "whole free", "pods", "shares", "memory GiB", "cores", numbers=_NUMBERS)
+    for row in _node_facts(cluster):
+        memory = row["memory_mib"]
         table.add_row(
-            Text(name),
-            str(summed.cards),
-            f"{summed.used.slots}/{summed.total.slots}",
-            f"{_gib(summed.used.memory_mib)}/{_gib(summed.total.memory_mib)}",
-            f"{summed.used.cores}/{summed.total.cores}",
-            str(summed.idle),
+            words(row["node"], "yellow" if row["excluded"] else ""),
+            f"{row['healthy']}/{row['cards']}",
+            "no pods" if row["excluded"] else str(row["whole_free"]),
+            str(row["pods"]),
+            f"{row['shares']['given']}/{row['shares']['total']}",
+            f"{_gib(memory['given'])}/{_gib(memory['total'])}",
+            f"{row['cores']['given']}/{row['cores']['total']}",
         )
     return table
 
 
-def _cards(live: Live, rows: Sequence[CardRow]) -> Table:
-    return card_table(rows, colours=Console().color_system is not None)
+# -- cards -------------------------------------------------------------------------------------------------------
 
 
-def _namespaces(live: Live, rows: Sequence[CardRow]) -> Table:
-    held: dict[str, dict[str, Amounts]] = {}
-    pods: dict[str, set[str]] = {}
-    for row in rows:
+def _card_facts(cluster: Cluster) -> list[dict[str, Any]]:
+    return [card_facts(row) for row in card_rows(cluster.inventory, cluster.ledger)]
+
+
+def _cards(cluster: Cluster) -> Table:
+    rows = card_rows(cluster.inventory, cluster.ledger)
+    return card_table(rows, colours=console().color_system is not None)
+
+
+# -- namespaces --------------------------------------------------------------------------------------------------
+
+
+def _namespace_facts(cluster: Cluster) -> list[dict[str, Any]]:
+    """What the pods of each namespace hold of each family together."""
+    held: dict[tuple[str, str], Amounts] = {}
+    pods: dict[tuple[str, str], set[str]] = {}
+    for row in card_rows(cluster.inventory, cluster.ledger):
         for tenant in row.tenants:
-            namespace = tenant.pod.partition("/")[0]
-            families = held.setdefault(namespace, {})
-            families[row.family] = added(families.get(row.family, NOTHING), tenant.held)
-            pods.setdefault(namespace, set()).add(tenant.pod)
-    table = _table("namespace", "family", "pods", "shares", "memory GiB", "cores")
-    for namespace in sorted(held):
-        for family, amounts in sorted(held[namespace].items()):
-            table.add_row(
-                Text(namespace),
-                family,
-                str(len(pods[namespace])),
-                str(amounts.slots),
-                _gib(amounts.memory_mib),
-                str(amounts.cores),
-            )
+            key = tenant.pod.partition("/")[0], row.family
+            held[key] = added(held.get(key, NOTHING), tenant.held)
+            pods.setdefault(key, set()).add(tenant.pod)
+    return [
+        {
+            "namespace": namespace,
+            "vendor": family,
+            "pods": len(pods[namespace, family]),
+            "shares": amounts.slots,
+            "memory_mib": amounts.memory_mib,
+            "cores": amounts.cores,
+        }
+        for (namespace, family), amounts in sorted(held.items())
+    ]
+
+
+def _namespaces(cluster: Cluster) -> Table:
+    table = grid("namespace", "family", "pods", "shares", "memory GiB", "cores", numbers=_NUMBERS)
+    for row in _namespace_facts(cluster):
+        numbers = str(row["pods"]), str(row["shares"]), _gib(row["memory_mib"]), str(row["cores"])
+        table.add_row(words(row["namespace"]), words(row["vendor"]), *numbers)
     return table
 
 
-_TABLES: Mapping[str, Callable[[Live, Sequence[CardRow]], Table]] = {
-    "nodes": _nodes,
-    "cards": _cards,
-    "namespaces": _namespaces,
+_NUMBERS = ("well", "whole free", "pods", "shares", "memory GiB", "cores")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    table: Callable[[Cluster], Table]
+    facts: Callable[[Cluster], list[dict[str, Any]]]
+
+
+_VIEWS: Mapping[str, _View] = {
+    "nodes": _View(_nodes, _node_facts),
+    "cards": _View(_cards, _card_facts),
+    "namespaces": _View(_namespaces, _namespace_facts),
 }
 
 
-def _types(rows: Sequence[TypeRow]) -> Table:
-    table = _table("type of card", "well/all", "idle", "memory GiB", "largest share that fits")
+# -- types -------------------------------------------------------------------------------------------------------
+
+
+def _types(rows: list[TypeRow]) -> Table:
+    table = grid("type of card", "well", "memory GiB", "fits now", numbers=_NUMBERS)
     for row in rows:
-        table.add_row(
-            Text(row.type),
-            f"{row.healthy}/{row.cards}",
-            str(row.idle),
-            f"{_gib(row.used.memory_mib)}/{_gib(row.total.memory_mib)}",
-            f"{row.largest_mib} MiB",
-        )
+        memory = f"{_gib(row.given_mib)}/{_gib(row.memory_mib)}"
+        table.add_row(words(row.type or row.family), f"{row.healthy}/{row.cards}", memory, words(_fits(row)))
     return table
+
+
+def _fits(row: TypeRow) -> str:
+    """The largest requests: of one card, and of whole ones."""
+    fits = row.fits
+    parts = [f"{fits.memory_mib} MiB on {fits.memory_node}"] if fits.memory_mib else []
+    if fits.whole_cards:
+        linked = f", {fits.whole_cards_linked} linked" if fits.whole_cards_linked else ""
+        parts.append(f"{fits.whole_cards} whole, {fits.whole_cards_on_one_node} on one node{linked}")
+    return "; ".join(parts) or "nothing"
