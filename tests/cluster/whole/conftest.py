@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -30,6 +31,6 @@ async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[I
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stage(installed: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    label = request.node.name.removeprefix("test_").replace("_", "-")[:40].rstrip("-")
+    label = re.sub("[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].rstrip("-")
     async with namespace(installed.sandbox, installed, label) as made:
         yield made
