@@ -199,7 +199,7 @@ CASES = [
     Case("Webhook", answered('admission webhook "x" denied the request: no'), "can't be created", "who refuses it"),
     Case("Leader", no_leader, "no operator leads", "get pods -l app.kubernetes.io/name=hami-operator"),
     Case("Leader", old_lease, "one has not renewed its lease for 100 s", "get pods"),
-    Case("Rights of the operator", no_rights, "may not patch nodes, create pods/binding", "kubectl apply -k"),
+    Case("Rights of the operator", no_rights, "may not patch nodes; create pods/binding", "kubectl apply -k"),
     Case("Quota kind", no_crd, "is not installed", "kubectl apply -f crds/"),
     Case("Quota kind", other_version, "has no version v1alpha1", "kubectl apply -f crds/"),
     Case("Quota kind", old_crd, "is old: its status lacks waiting", "kubectl apply -f crds/"),

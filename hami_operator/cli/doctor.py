@@ -104,11 +104,14 @@ async def _maybe(client: Client, path: str) -> dict[str, Any] | None:
 
 
 async def _missing_rights(client: Client, namespace: str) -> list[str]:
-    """What the operator's account may not do, as ``verb group/resource``."""
+    """What the operator's account may not do, as ``verb verb group/resource``."""
     wanted = [(verb, group, resource) for group, resource, verbs in RIGHTS for verb in verbs.split()]
     allowed = await asyncio.gather(*(_allowed(client, namespace, *right) for right in wanted))
-    missing = (right for right, may in zip(wanted, allowed, strict=True) if not may)
-    return [f"{verb} {'/'.join(filter(None, (group, resource)))}" for verb, group, resource in missing]
+    missing: dict[str, list[str]] = {}
+    for (verb, group, resource), may in zip(wanted, allowed, strict=True):
+        if not may:
+            missing.setdefault("/".join(filter(None, (group, resource))), []).append(verb)
+    return [f"{' '.join(verbs)} {resource}" for resource, verbs in missing.items()]
 
 
 async def _allowed(client: Client, namespace: str, verb: str, group: str, resource: str) -> bool:

@@ -135,7 +135,7 @@ def leader(facts: Facts) -> Iterator[Finding]:
 def rights(facts: Facts) -> Iterator[Finding]:
     """Whether the operator's account may do what it has to."""
     if facts.missing_rights:
-        told = f"the operator may not {', '.join(facts.missing_rights)}"
+        told = f"the operator may not {'; '.join(facts.missing_rights)}"
         yield Finding(told, _APPLY)
 
 

@@ -14,6 +14,8 @@ from hami_operator.core import protocol
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.vendor import Profile
 
+from .instances import Instance, Part, read_instances
+
 #: Seconds after which a handshake that used to change is called stale (design: silent plugins).
 STALE_SECONDS = 120.0
 
@@ -51,6 +53,7 @@ class History:
     def __init__(self) -> None:
         self._nodes: dict[str, _NodeStory] = {}
         self._pods: dict[str, PodStory] = {}
+        self._instances: dict[str, dict[Part, Instance]] = {}
         self._heard: dict[str, float] = {}
 
     # -- news ----------------------------------------------------------------------------------------------------
@@ -93,6 +96,7 @@ class History:
         """A Pod object was added, changed, listed or (``gone``) deleted."""
         metadata = obj["metadata"]
         annotations = metadata.get("annotations") or {}
+        self._note_instances(metadata.get("uid", ""), {} if gone else annotations)
         phase = annotations.get(protocol.BIND_PHASE)
         if gone or not isinstance(phase, str):
             self._pods.pop(metadata.get("uid", ""), None)
@@ -103,6 +107,13 @@ class History:
         names = tuple(str(container.get("name", "")) for container in containers)
         at = float(since) if since.isdecimal() and len(since) < 12 else 0.0
         self._pods[metadata["uid"]] = PodStory(phase, at, names)
+
+    def _note_instances(self, uid: str, annotations: Mapping[str, str]) -> None:
+        found = read_instances(annotations)
+        if found:
+            self._instances[uid] = found
+        else:
+            self._instances.pop(uid, None)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -134,3 +145,7 @@ class History:
     def pod(self, uid: str) -> PodStory | None:
         """What the pod's annotations said last."""
         return self._pods.get(uid)
+
+    def instances(self) -> Mapping[Part, Instance]:
+        """The MIG instances of all pods that the plugins have told of."""
+        return {part: instance for found in self._instances.values() for part, instance in found.items()}

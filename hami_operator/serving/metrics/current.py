@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hami_operator.core.record import NodeUsage
-from hami_operator.serving.parts import PartRow, parts_of
 
 from .series import MIB, CardSeries, Gauge, Lines, ShareSeries, Writer, escape, labels_text
 
@@ -16,7 +15,6 @@ SHARED = Gauge("hami_gpu_shared_count", "Shares of the card.")
 CORE_ALLOCATED = Gauge("hami_gpu_core_allocated_ratio", "Cores of the card that are given, in percent of the card.")
 OVERVIEW = Gauge("hami_node_gpu_overview", "Memory of the card that is given, in bytes, with the card's facts.")
 MEMORY_RATIO = Gauge("hami_node_gpu_memory_allocated_ratio", "Memory that is given over memory of the card, 0 to 1.")
-MIG_PART = Gauge("hami_node_gpu_mig_instance_info", "A MIG instance that a pod has, 1.")
 SHARE_MEMORY = Gauge("hami_vgpu_memory_allocated_bytes", "Memory that the container was given of the card, in bytes.")
 SHARE_CORES = Gauge("hami_vgpu_core_allocated_ratio", "Cores that the container was given, in percent of the card.")
 
@@ -28,7 +26,6 @@ GAUGES: Sequence[Gauge] = (
     CORE_ALLOCATED,
     OVERVIEW,
     MEMORY_RATIO,
-    MIG_PART,
     SHARE_MEMORY,
     SHARE_CORES,
 )
@@ -54,24 +51,6 @@ def _card(card: CardSeries, usage: NodeUsage) -> Lines:
     yield OVERVIEW, OVERVIEW.line(facts, used.memory_mib * MIB)
     if device.memory_mib:  # HAMi: NaN for a card without memory, which spoils every sum it is in
         yield MEMORY_RATIO, MEMORY_RATIO.line(labels, round(used.memory_mib / device.memory_mib, 6))
-    for part in parts_of(card.family, device, usage):
-        if part.pod:
-            yield MIG_PART, MIG_PART.line(labels_text(_part_labels(card, part)), 1)
-
-
-def _part_labels(card: CardSeries, part: PartRow) -> list[tuple[str, object]]:
-    """The runtime's three ids are the device plugin's to know; its own metrics have them."""
-    return [
-        ("node", card.node),
-        ("device_uuid", card.device.uuid),
-        ("device_index", card.device.index),
-        ("mig_uuid", ""),
-        ("profile", part.profile),
-        ("gpu_instance_id", ""),
-        ("compute_instance_id", ""),
-        ("placement_start", part.start),
-        ("placement_size", part.size),
-    ]
 
 
 def _share(share: ShareSeries) -> Lines:

@@ -13,6 +13,7 @@ from hami_operator.serving.pernode import PerNode
 from hami_operator.serving.sight import Sight
 
 from . import current, legacy, quotas
+from .instances import Instances
 from .series import Gauge, NodeText
 from .state import State
 
@@ -66,6 +67,8 @@ def exposition(sight: Sight, registry: CollectorRegistry, settings: MetricsSecti
     style = legacy.AS_IN_2_7 if settings.legacy_labels else legacy.STEADY
     wanted = dict.fromkeys(settings.generations)
     registry.register(State(sight))
+    if CURRENT in wanted:
+        registry.register(Instances(sight))
     for name in wanted:
         registry.register(quotas.Quotas(sight, quotas.current if name == CURRENT else quotas.legacy))
     return Exposition(sight, registry, [generation(name, style) for name in wanted])

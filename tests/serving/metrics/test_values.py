@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hami_operator.allocators.mig import ALLOCATIONS
+from hami_operator.core import protocol
 from hami_operator.core.model import Share
 from hami_operator.serving.metrics.series import Gauge, labels_text
 from hami_operator.serving.pernode import PerNode
 from hami_operator.serving.sight import LeaderView
 from tests.builders import NOW
-from tests.serving.stage import Stage, busy, card, share
+from tests.serving.stage import REGISTER, Stage, busy, card, share
 
 from .names import MIG_INFO
 from .scrape import scrape, values
@@ -62,6 +66,23 @@ async def test_parts_of_a_mig_card_are_told_in_both_generations() -> None:
     assert values(found, "nodeGPUMigInstance", migname="2g.12gb-1") == [0]
     labels = set(found["hami_node_gpu_mig_instance_info"].samples[0].labels)
     assert labels == MIG_INFO | {"zone"}
+
+
+async def test_an_instance_bears_the_ids_of_the_runtime_as_soon_as_the_plugin_has_written_them() -> None:
+    stage, place = Stage.empty(), {"start": 4, "size": 2}
+    profiles = [{"name": "2g.10gb", "memoryMB": 9856, "core": 28, "placements": [place]}]
+    device = card("n1", 0, mode="mig", custom={"migProfiles": profiles}, slots=7)
+    stage.node("n1", metadata={"annotations": {REGISTER: protocol.encode_devices_json([device], "NVIDIA")}})
+    part = Share(f"{device.uuid}[2g.10gb-4]", "NVIDIA", 9856, 28)
+    record = {"containerIndex": 0, "deviceIndex": 0, "gpuUUID": device.uuid, "profile": "2g.10gb", "placement": place}
+    made = {"migUUID": "MIG-1", "gpuInstanceID": 3, "computeInstanceID": 0}
+    exposed = stage.exposition()
+    for written, ids in ((record, ("", "", "")), (record | made, ("MIG-1", "3", "0"))):
+        stage.running("p", "n1", part, annotations={ALLOCATIONS: json.dumps([written])})
+        (sample,) = (await scrape(exposed))["hami_node_gpu_mig_instance_info"].samples
+        names = ("mig_uuid", "gpu_instance_id", "compute_instance_id")
+        assert tuple(sample.labels[name] for name in names) == ids
+        assert (sample.labels["placement_start"], sample.labels["placement_size"]) == ("4", "2")
 
 
 async def test_names_of_strangers_are_escaped() -> None:
