@@ -126,10 +126,14 @@ class LeaderSection(_Section):
 
 
 class ServingSection(_Section):
-    """Addresses of the operator's own endpoints."""
+    """Addresses of the operator's own endpoints, and who may read them.
+
+    ``access``: everybody who reaches the port, or bearers of a token whose account may GET the path.
+    """
 
     host: str = "0.0.0.0"
     port: int = Field(9395, ge=0, le=65535)
+    access: Literal["open", "token"] = "open"
 
 
 #: As YAML reads ``2.10``: a number, which has lost its zero.

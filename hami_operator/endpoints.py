@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from hami_operator.kube.errors import KubeError
 from hami_operator.kube.lockbook import LockState
+from hami_operator.kube.reviews import may_get
 from hami_operator.serving import debug, health
+from hami_operator.serving.gate import Gate
 from hami_operator.serving.history import History
 from hami_operator.serving.metrics.exposition import exposition
 from hami_operator.serving.origins import settings_shown
@@ -54,6 +58,8 @@ def endpoints(app: App) -> web.Application:
     served = health.application(metrics.text, app.missing, app.remarks)
     served.add_routes(debug.routes(lambda: app.world.cluster.ledger))
     served.add_routes(routes(sight))
+    if app.settings.serving.access == "token":
+        served.middlewares.append(Gate(partial(may_get, app.client), KubeError).middleware)
     return served
 
 

@@ -128,7 +128,7 @@ class Serving:
 async def serve(app: web.Application, host: str, port: int, bounds: Bounds | None = None) -> Serving:
     """Listen. Raises OSError when the address is taken."""
     guard = Guard(bounds or Bounds())
-    app.middlewares.append(guard.middleware)
+    app.middlewares.insert(0, guard.middleware)  # the bounds hold for whatever else is asked of a request
     runner = web.AppRunner(
         app, access_log=None, keepalive_timeout=guard.bounds.idle_s, shutdown_timeout=2.0, handle_signals=False
     )

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from hami_operator import config
 from hami_operator.cli.main import main as operator_main
+from hami_operator.serving.web.routes import VIEWS
 from webhook import configuration, install
 from webhook.__main__ import main as webhook_main
 
@@ -82,6 +83,18 @@ def test_the_webhook_configuration_calls_a_service_that_leads_to_the_webhook(dir
 def test_lenient_lets_pods_in_while_no_webhook_answers(with_components):
     (webhook,) = find(with_components("lenient"), "MutatingWebhookConfiguration", "hami-webhook")["webhooks"]
     assert webhook["failurePolicy"] == "Ignore"
+
+
+def test_authenticated_asks_for_tokens_and_lets_the_operator_ask_who_bears_them(with_components):
+    objects = with_components("authenticated")
+    (container,) = find(objects, "Deployment", "hami-operator")["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "HAMI_SERVING__ACCESS", "value": "token"}]
+    (subject,) = find(objects, "ClusterRoleBinding", "hami-operator-reviews")["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "hami-operator", "namespace": "hami-system"}
+    (rule,) = find(objects, "ClusterRole", "hami-viewer")["rules"]
+    seen = {view.path.partition("{")[0] for view in VIEWS} | {"/metrics", "/static/page.css"}
+    allowed = rule["nonResourceURLs"]
+    assert [p for p in seen if not any(p == a or (a[-1] == "*" and p.startswith(a[:-1])) for a in allowed)] == []
 
 
 def test_cert_manager_takes_the_place_of_our_own_certificates(with_components):

@@ -7,6 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from hami_operator.sandbox.installation import manifests
+
 from .stage import Stage, container, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
@@ -63,3 +65,41 @@ async def test_the_page_of_a_pod_that_is_gone_is_not_found(stage: Stage) -> None
         return await read(stage, f"/workloads/{stage.namespace}/p") is None
 
     await until("the page has forgotten the pod", gone)
+
+
+async def token(stage: Stage, account: str) -> str:
+    await stage.api.post(
+        f"/api/v1/namespaces/{stage.namespace}/serviceaccounts",
+        {"kind": "ServiceAccount", "metadata": {"name": account}},
+    )
+    path = f"/api/v1/namespaces/{stage.namespace}/serviceaccounts/{account}/token"
+    made = await stage.api.post(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+    return str(made["status"]["token"])
+
+
+async def status(url: str, bearer: str = "") -> int:
+    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+        return response.status
+
+
+async def test_where_tokens_are_asked_for_only_viewers_see_the_page_and_the_metrics(stage: Stage) -> None:
+    component = manifests() / "components" / "authenticated" / "rbac.yaml"
+    await stage.sandbox.kubectl("apply", "-f", str(component))
+    viewer, stranger = await token(stage, "viewer"), await token(stage, "stranger")
+    await stage.sandbox.kubectl(
+        *("create", "clusterrolebinding", "viewers", "--clusterrole=hami-viewer"),
+        f"--serviceaccount={stage.namespace}:viewer",
+    )
+    guarded = await stage.installation.start_operator({"HAMI_SERVING__ACCESS": "token"})
+    try:
+        for path in ("/", "/metrics", "/api/v1/nodes/a30-0"):
+            assert await status(guarded.url + path) == 401
+            assert await status(guarded.url + path, "made.up.token") == 401
+            assert await status(guarded.url + path, stranger) == 403
+            assert await status(guarded.url + path, viewer) == 200
+        assert await status(f"{guarded.url}/readyz") == 200
+    finally:
+        stage.installation.kill(guarded)
+        await stage.sandbox.kubectl("delete", "clusterrolebinding", "viewers")
+        await stage.sandbox.kubectl("delete", "-f", str(component))
