@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hami_operator.config import Settings
 from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod, Resources
-from hami_operator.core.node_fit import Surroundings
-from hami_operator.core.objects import read_node, read_pod
+from hami_operator.core.node_fit import Claim, Surroundings
+from hami_operator.core.objects import read_node, read_pod, read_terms
 from hami_operator.core.quantity import milli, plain
 from hami_operator.core.quota import CORE_KIND, OWN_KIND, read_quota
 from hami_operator.kube import paths
@@ -38,30 +40,45 @@ def empty_cluster(settings: Settings) -> Cluster:
 
 
 async def read(settings: Settings, kubeconfig: str | None) -> Live:
-    """List nodes, pods and quotas.
+    """List nodes, pods and quotas, and volumes where a pod waits for some.
 
     Raises:
         KubeError: the cluster can't be reached, or refuses to list.
     """
     live = Live(empty_cluster(settings), {})
+    cluster = live.cluster
     async with Client(await load_access(kubeconfig)) as client:
-        async with contextlib.aclosing(client.pages(paths.NODES)) as pages:
-            async for page in pages:
-                for item in page.items:
-                    live.cluster.inventory.update(read_node(item))
-        async with contextlib.aclosing(client.pages(paths.PODS)) as pages:
-            async for page in pages:
-                for item in page.items:
-                    pod = read_pod(item)
-                    live.pods[pod.key.namespace, pod.key.name] = pod
-                    live.cluster.ledger.observe(pod, 0.0)
+        async for item in _items(client, paths.NODES):
+            cluster.inventory.update(read_node(item))
+        async for item in _items(client, paths.PODS):
+            pod = read_pod(item)
+            live.pods[pod.key.namespace, pod.key.name] = pod
+            cluster.ledger.observe(pod, 0.0)
         for kind, path in ((CORE_KIND, paths.RESOURCE_QUOTAS), (OWN_KIND, paths.EXTENDED_QUOTAS)):
             with contextlib.suppress(NotFound):  # our kind need not be installed
-                async with contextlib.aclosing(client.pages(path)) as pages:
-                    async for page in pages:
-                        for item in page.items:
-                            live.cluster.quotas.put(read_quota(item, kind, live.cluster.quotas.keys))
+                async for item in _items(client, path):
+                    cluster.quotas.put(read_quota(item, kind, cluster.quotas.keys))
+        if any(pod.constraints.claims and not pod.node_name for pod in live.pods.values()):
+            await _read_claims(client, cluster)
     return live
+
+
+async def _items(client: Client, path: str) -> AsyncIterator[Mapping[str, Any]]:
+    async with contextlib.aclosing(client.pages(path)) as pages:
+        async for page in pages:
+            for item in page.items:
+                yield item
+
+
+async def _read_claims(client: Client, cluster: Cluster) -> None:
+    """Which claims are bound, and to nodes of which kind."""
+    volumes = {item["metadata"]["name"]: item async for item in _items(client, paths.VOLUMES)}
+    async for item in _items(client, paths.CLAIMS):
+        metadata, volume = item["metadata"], volumes.get(item["spec"].get("volumeName", ""))
+        bound = volume is not None and (item.get("status") or {}).get("phase") == "Bound"
+        required = ((volume or {}).get("spec", {}).get("nodeAffinity") or {}).get("required")
+        terms = read_terms(required) if required else None
+        cluster.set_claim((metadata["namespace"], metadata["name"]), Claim(bound, terms))
 
 
 async def decision_of(pod: Pod, kubeconfig: str | None) -> str:

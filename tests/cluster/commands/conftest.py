@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from hami_operator.sandbox import Sandbox, Settings
-from hami_operator.sandbox.api import Api, node_path, pod_path
+from hami_operator.sandbox.api import Api, node_path
 from hami_operator.sandbox.installation import manifests
 from hami_operator.sandbox.processes import marked
 
@@ -72,11 +72,12 @@ async def _create(api: Api, obj: Json) -> None:
     if obj["kind"] == "Pod":
         obj["spec"] |= {"automountServiceAccountToken": False}
     within = f"{root}/namespaces/{namespace}" if namespace else root
-    made = await api.post(f"{within}/{obj['kind'].lower()}s", obj)
+    collection = f"{within}/{obj['kind'].lower()}s"
+    made = await api.post(collection, obj)
     if obj["kind"] == "Node":  # a new node is tainted until somebody has seen it ready
         await api.patch(node_path(name), {"spec": {"taints": obj.get("spec", {}).get("taints")}})
-    if obj["kind"] == "Pod" and "status" in obj:
-        await api.patch(f"{pod_path(namespace, name)}/status", {"status": obj["status"]})
+    if obj["kind"] in ("Pod", "PersistentVolumeClaim") and "status" in obj:
+        await api.patch(f"{collection}/{name}/status", {"status": obj["status"]})
     if name == DECIDED:
         await api.post(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", decided(made["metadata"]))
 

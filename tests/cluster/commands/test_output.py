@@ -43,6 +43,7 @@ SAID = {
     "explain_pod_quota_json": "explain pod team-b/over -o json",
     "explain_pod_fits": "explain pod team-a/fits",
     "explain_pod_fits_wide": "explain pod team-a/fits -o wide",
+    "explain_pod_volume": "explain pod team-a/stores -o wide",
     "explain_pod_runs": "explain pod team-a/trainer-1",
     "explain_pod_runs_wide": "explain pod team-a/trainer-1 -o wide",
     "explain_pod_runs_cards": "explain pod team-a/trainer-1 --cards",
