@@ -97,6 +97,7 @@ class _Run:
     "--now", callback=_moment, metavar="RFC3339", help="The time that lands in annotations. Default: the clock."
 )
 @click.option(
+    "-o",
     "--output",
     type=click.Choice(["table", "json", "yaml"]),
     help="Default: table; of a batch always json, one per line.",
