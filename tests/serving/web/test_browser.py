@@ -111,6 +111,14 @@ async def test_pending_leads_to_what_each_card_says(page: Page) -> None:
         await expect(page.locator("#node-1")).to_contain_text("CardInsufficientMemory")
 
 
+async def test_pending_leads_to_what_would_help(page: Page) -> None:
+    async with served(busy()) as url:
+        await page.goto(f"{url}/pending?q=notebook-9")
+        await page.get_by_role("link", name="what would help").click()
+        await expect(page.get_by_role("heading", name="What would help")).to_be_in_viewport()
+        await expect(page.get_by_text("It fits when quota team-b/compute gets")).to_be_visible()
+
+
 async def test_quotas_show_who_uses_them(page: Page) -> None:
     async with served(busy()) as url:
         await page.goto(url)
