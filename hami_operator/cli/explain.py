@@ -13,7 +13,7 @@ import click
 
 from hami_operator.core import protocol
 from hami_operator.core.advice import advise
-from hami_operator.core.explain import explain
+from hami_operator.core.explain import Explanation, explain, explain_cards
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.model import Pod
 from hami_operator.live import Live, decision_of
@@ -81,7 +81,7 @@ def explain_pod(pod: str, *, cards: bool, output: str, kubeconfig: str | None, c
 def _explain_pending(live: Live, pod: Pod, detail: Detail | None) -> None:
     """``detail`` None: as JSON."""
     now, paper = time.time(), console()
-    explanation = explain(pod, live.cluster, now)
+    explanation = _explained(pod, live, detail, now)
     quotas = refusing(live, explanation.blocked)
     advice = advise(pod, live.cluster, now)
     if detail is None:
@@ -94,6 +94,12 @@ def _explain_pending(live: Live, pod: Pod, detail: Detail | None) -> None:
     sys.exit(0 if explanation.node else 1)
 
 
+def _explained(pod: Pod, live: Live, detail: Detail | None, now: float) -> Explanation:
+    """With cards only where they are told: they cost as much again."""
+    ask = explain_cards if detail in (None, Detail.CARDS) else explain
+    return ask(pod, live.cluster, now)
+
+
 def _explain_bound(live: Live, pod: Pod, told: str, detail: Detail | None) -> None:
     """``told`` is the event of its decision (empty: it is gone); ``detail`` None: as JSON."""
     record, paper, now = live.cluster.ledger.record(pod.key.uid), console(), time.time()
@@ -101,7 +107,7 @@ def _explain_bound(live: Live, pod: Pod, told: str, detail: Detail | None) -> No
         again = None
     else:
         live.cluster.ledger.gone(pod.key.uid, now)
-        again = explain(replace(pod, node_name=""), live.cluster, now)
+        again = _explained(replace(pod, node_name=""), live, detail, now)
     if detail is None:
         facts = {**bound_facts(pod, record), "decision": told or None}
         if again is not None:
