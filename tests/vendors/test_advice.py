@@ -19,12 +19,13 @@ from tests.builders import NOW
 from tests.vendors.families import Family, under_test
 from tests.vendors.test_contract import APP, EXAMPLES, asking, crowded
 from tests.webhook.pods import SETTINGS
+from webhook.catalogue import Catalogue
 from webhook.mutate import Patch, mutate_pod
 
 
 def admitted(obj: dict[str, Any], family: Family) -> Pod | None:
     """The pod as the webhook leaves it; None where it is refused."""
-    verdict = mutate_pod(obj, [family.profile], SETTINGS)
+    verdict = mutate_pod(obj, Catalogue([family.profile]), SETTINGS)
     if not isinstance(verdict, Patch):
         return None
     changed = jsonpatch.apply_patch(copy.deepcopy(obj), [dict(operation) for operation in verdict.operations])
