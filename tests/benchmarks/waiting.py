@@ -60,7 +60,7 @@ def _asked(world: Cluster, one: Pod, outcome: type[Placement | Unschedulable]) -
 
 
 def explained() -> Iterator[Row]:
-    """As the command does it, on a world that was just read: every node and card, then what would help."""
+    """As the command does it, on a world that was just read: every node, then what would help."""
     world = cluster(1000, 20_000)
     one = pod(1, gpumem=WHOLE_CARD)
 
