@@ -7,17 +7,15 @@ seen by the next container. An init container gives its cards back to the pod; a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .checks import refuse
 from .inventory import NodeDevices
 from .model import Allocation, ContainerKind, DeviceRequest, Pod, Share
-from .reasons import Reason, Refusal, card_refusals
+from .reasons import Reason, Refusal
 from .request import check_one_name, read_card_policy, read_node_policy, read_selection
 from .room import NO_LIMIT, Room
-from .score import card_order
+from .take import take
 from .vendor import (
     NOTHING,
     Amounts,
@@ -25,7 +23,6 @@ from .vendor import (
     CardState,
     Charge,
     FitContext,
-    Outlook,
     Profile,
     Selection,
     Tenant,
@@ -52,9 +49,6 @@ class Demand:
     families: tuple[FamilyDemand, ...]
     card_policy: CardPolicy
     node_policy: str
-
-
-_Taken = list[tuple[CardState, Charge]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +121,7 @@ def allocate(
                 )
                 if isinstance(context, Refusal):
                     return (context,)
-                taken = _take(context, states[key], rooms.get(key, NO_LIMIT))
+                taken = take(context, states[key], rooms.get(key, NO_LIMIT))
                 if isinstance(taken, tuple):
                     return taken
                 shares = tuple(_grant(context, kind, state, charge) for state, charge in taken)
@@ -180,161 +174,3 @@ def _grant(context: FitContext, kind: ContainerKind, state: CardState, charge: C
     state.used_memory_mib += charge.memory_mib
     state.used_cores += charge.cores
     return share
-
-
-# -- one request -------------------------------------------------------------------------------------------------
-
-
-def _take(context: FitContext, states: Sequence[CardState], room: Room) -> _Taken | tuple[Refusal, ...]:
-    """The cards for one request, or the refusals of this node.
-
-    With NUMA binding the first group that can serve it does; where a chooser looks for more than room, the group whose
-    set the family would prefer between nodes.
-    """
-    wanted, offered = context.request.count, len(states)
-    if wanted > offered and wanted > sum(max(state.device.parts, 1) for state in states):
-        return (Refusal(Reason.NODE_INSUFFICIENT_DEVICE, detail=f"{offered} cards, {wanted} asked"),)
-    counts: Counter[Reason] = Counter()
-    details: dict[Reason, str] = {}
-    found: list[_Taken] = []
-    purse = _Purse(room, states, [])
-    groups = _numa_groups(card_order(context, states), apart=context.selection.numa_bind)
-    choosy = context.profile.hooks.chooser(context) is not None
-    for last, group in ((index == len(groups) - 1, group) for index, group in enumerate(groups)):
-        passed = _passing(context, group, purse, counts)
-        taken = _choose(context, passed, purse)
-        if isinstance(taken, list):
-            found.append(taken)
-            if not choosy:
-                break
-        elif passed:
-            short = taken.reason is Reason.ALLOCATED_CARDS_INSUFFICIENT and not last
-            reason = Reason.NUMA_NOT_FIT if short else taken.reason
-            counts[reason] += len({state.device.uuid for state, _ in passed})
-            details[reason] = taken.detail
-    if found:
-        return found[0] if len(found) == 1 else max(found, key=lambda taken: _worth(context, taken))
-    details[Reason.RESOURCE_QUOTA_NOT_FIT] = purse.sentence()
-    return card_refusals(counts, offered, details)
-
-
-def _worth(context: FitContext, taken: _Taken) -> float:
-    """What a set is worth to the family as between nodes; higher is better."""
-    hooks, cards = context.profile.hooks, context.cards
-    used = {card.device.uuid: Amounts(card.used_slots, card.used_memory_mib, card.used_cores) for card in cards}
-    outlook = Outlook(
-        context.pod,
-        context.node,
-        "binpack",
-        devices={card.device.uuid: card.device for card in cards},
-        used={uuid: amounts for uuid, amounts in used.items() if amounts.slots},
-        given=[[hooks.share(context, state, charge) for state, charge in taken]],
-        card_policy=context.policy,
-    )
-    return hooks.node_score(outlook)
-
-
-@dataclass(frozen=True, slots=True)
-class _Purse:
-    """The room for a request while the pod's cards stand so; what was beyond it is noted in ``beyond``."""
-
-    room: Room
-    states: Sequence[CardState]
-    beyond: list[Amounts]
-
-    def allows(self, taken: _Taken) -> bool:
-        """Whether the pod's charge stays within the room when this is added to what it was given already."""
-        if self.room is NO_LIMIT:
-            return True
-        charged = _charged(self.states, taken)
-        if self.room.allows(charged):
-            return True
-        self.beyond.append(charged)
-        return False
-
-    def sentence(self) -> str:
-        """The least that was beyond it, in words; empty when nothing was."""
-        if not self.beyond:
-            return ""
-        least = min(self.beyond, key=lambda charged: (charged.memory_mib, charged.cores, charged.slots))
-        return self.room.sentence(least, "here ")
-
-
-def _numa_groups(states: Sequence[CardState], *, apart: bool) -> list[list[CardState]]:
-    """All cards as one group, or one group per NUMA node in the order in which the nodes come."""
-    groups: dict[int, list[CardState]] = {}
-    for state in states:
-        groups.setdefault(state.device.numa if apart else 0, []).append(state)
-    return list(groups.values())
-
-
-def _passing(context: FitContext, group: Sequence[CardState], purse: _Purse, counts: Counter[Reason]) -> _Taken:
-    """The cards that pass every check, in order. A greedy request stops as soon as it has enough."""
-    passed: _Taken = []
-    stop_early = context.profile.hooks.chooser(context) is None and purse.room is NO_LIMIT
-    for state in group:
-        charge = context.profile.hooks.charge(context, state.device)
-        reason = refuse(context, state, charge)
-        others: Sequence[Charge] = ()
-        if reason is None and state.device.parts:
-            found = context.profile.hooks.parts(context, state, charge)
-            if isinstance(found, Reason):
-                reason = found
-            else:
-                charge, *others = found
-        if reason is None and not purse.allows([(state, charge)]):
-            reason = Reason.RESOURCE_QUOTA_NOT_FIT
-        if context.witness is not None:
-            context.witness(context, state, charge, reason)
-        if reason is not None:
-            counts[reason] += 1
-            continue
-        passed.append((state, charge))
-        passed += ((state, other) for other in others)
-        if stop_early and len(passed) >= context.request.count:
-            break
-    return passed
-
-
-def _choose(context: FitContext, passed: _Taken, purse: _Purse) -> _Taken | Refusal:
-    """The chooser's n, or the first n; where only quota stands against it, those of the n that cost least."""
-    wanted = context.request.count
-    if len(passed) < wanted:
-        return Refusal(Reason.ALLOCATED_CARDS_INSUFFICIENT)
-    taken = _selected(context, passed)
-    if isinstance(taken, Refusal) or purse.allows(taken):
-        return taken
-    cheapest = _selected(context, sorted(passed, key=lambda item: (item[1].memory_mib, item[1].cores))[:wanted])
-    if isinstance(cheapest, Refusal) or not purse.allows(cheapest):
-        return Refusal(Reason.RESOURCE_QUOTA_NOT_FIT)
-    return cheapest
-
-
-def _selected(context: FitContext, passed: _Taken) -> _Taken | Refusal:
-    """What the family's chooser, or the order alone, makes of the candidates."""
-    wanted, hooks = context.request.count, context.profile.hooks
-    chooser = hooks.chooser(context)
-    if chooser is None:
-        return passed[:wanted]
-    chosen = chooser([state for state, _ in passed], wanted)
-    if chosen is None or isinstance(chosen, Reason):
-        return Refusal(chosen or hooks.no_choice)
-    if isinstance(chosen, Refusal):
-        return chosen
-    charges: dict[str, list[Charge]] = {}
-    for state, charge in reversed(passed):
-        charges.setdefault(state.device.uuid, []).append(charge)
-    return [(state, charges[state.device.uuid].pop()) for state in chosen]
-
-
-def _charged(states: Sequence[CardState], taken: _Taken) -> Amounts:
-    """What the pod is charged for this family when ``taken`` is added to what it was given already."""
-    extra: dict[str, Amounts] = {}
-    for state, charge in taken:
-        more = Amounts(1, charge.memory_mib, charge.cores)
-        extra[state.device.uuid] = added(extra.get(state.device.uuid, NOTHING), more)
-    total = NOTHING
-    for state in states:
-        steady = added(state.own_steady, extra.get(state.device.uuid, NOTHING))
-        total = added(total, larger(steady, state.own_peak))
-    return total

@@ -7,7 +7,6 @@ method leaves the totals equal to what ``audit`` computes from nothing.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -213,17 +212,6 @@ class Ledger:
             self._touch(record.key.namespace).put(record)
         freed = before is not None and bool(before.node)
         return Change(before.node if before and freed else record.node, bool(record.node) or freed, freed, new_problems)
-
-    @contextlib.contextmanager
-    def without(self, uid: str) -> Iterator[None]:
-        """The ledger as it would be if this pod held nothing, for the time of the body: to ask what if."""
-        record = self._records.get(uid)
-        self._drop(uid)
-        try:
-            yield
-        finally:
-            if record is not None:
-                self._put(record)
 
     def _drop(self, uid: str) -> Change:
         record = self._records.pop(uid, None)

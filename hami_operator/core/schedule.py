@@ -223,10 +223,6 @@ def _recounted(pod: Pod, answer: Allocation, rooms: Rooms, cluster: Cluster) -> 
 
 def _score(pod: Pod, entry: NodeDevices, usage: NodeUsage, demand: Demand, allocation: Allocation) -> float:
     """Score before the placement over all cards of the node, and the families' own terms, signed by the policy."""
-    cards = [device for devices in entry.devices.values() for device in devices]
-    used: dict[str, Amounts] = {}
-    for held in usage.cards.values():
-        used.update(held)
     terms = 0.0
     for family in demand.families:
         profile = family.profile
@@ -237,7 +233,8 @@ def _score(pod: Pod, entry: NodeDevices, usage: NodeUsage, demand: Demand, alloc
             policies = demand.node_policy, demand.card_policy
             outlook = Outlook(pod, entry.node, policies[0], devices, held, given, tenants, policies[1])
             terms += profile.hooks.node_score(outlook)
-    return node_score(cards, used) + (terms if demand.node_policy == "binpack" else -terms)
+    families = [(devices, usage.cards.get(key, {})) for key, devices in entry.devices.items()]
+    return node_score(families) + (terms if demand.node_policy == "binpack" else -terms)
 
 
 def _refused_families(node: str, demand: Demand, usage: NodeUsage, cluster: Cluster, now: float) -> dict[str, Refusal]:

@@ -9,33 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .model import Device
+from .model import Device, DeviceRequest
 from .vendor import NOTHING, Amounts, CardState, FitContext
 
 WEIGHT = 10.0
 
 
-def node_score(cards: Iterable[Device], used: Mapping[str, Amounts]) -> float:
+def node_score(families: Iterable[tuple[Iterable[Device], Mapping[str, Amounts]]]) -> float:
     """``10 x (shares used / slots + cores used / cores + memory used / memory)`` over all cards of a node.
 
-    Computed from what is used before the placement; ``used`` is by card uuid.
+    Of each family its cards, and by uuid what is used of them before the placement.
     """
     slots = cores = memory = used_slots = used_cores = used_memory = 0
-    for card in cards:  # plain integers: this runs for every node that changed, at every decision
-        slots += card.slots
-        cores += card.cores
-        memory += card.memory_mib
-        held = used.get(card.uuid)
-        if held is not None:
-            used_slots += held[0]
-            used_memory += held[1]
-            used_cores += held[2]
+    for cards, used in families:
+        for card in cards:  # plain integers: this runs for every node that changed, at every decision
+            slots += card.slots
+            cores += card.cores
+            memory += card.memory_mib
+            held = used.get(card.uuid)
+            if held is not None:
+                used_slots += held[0]
+                used_memory += held[1]
+                used_cores += held[2]
     return WEIGHT * (_part(used_slots, slots) + _part(used_cores, cores) + _part(used_memory, memory))
 
 
-def card_score(context: FitContext, state: CardState) -> float:
+def card_score(request: DeviceRequest, state: CardState) -> float:
     """``10 x ((asked + used) / total)`` summed over shares, cores and memory of one card."""
-    request, device = context.request, state.device
+    device = state.device
     memory: float = 0 if request.memory_mib is None else request.memory_mib
     if request.memory_mib is None:
         percent = 100 if request.memory_percent is None else request.memory_percent
@@ -67,7 +68,7 @@ def card_order(context: FitContext, states: Sequence[CardState]) -> list[CardSta
         return (
             state.own_peak != NOTHING,
             -by_numa * device.numa,
-            sign * card_score(context, state),
+            sign * card_score(context.request, state),
             device.numa,
             device.index,
             device.uuid,

@@ -68,9 +68,9 @@ def run() -> Iterator[Row]:
         "decide": warm(thousand, eight_shapes()),
         "json.loads": lambda: seconds_per_call(lambda: json.loads(text), CALLS),
     }
-    medians = alternate(arms)
+    medians = alternate(arms, 15)
     what = "warm decision, 1 000 nodes x 8 cards, 20 000 pods, over json.loads of the pod"
-    yield Row("decide-1k", what, medians["decide"] / medians["json.loads"], medians, 7, 5, 0.5)
+    yield Row("decide-1k", what, medians["decide"] / medians["json.loads"], medians, 15, 5, 0.5)
 
     medians = alternate({"decide": arms["decide"], "rebuild": from_nothing(thousand, [pod(1)])}, 5)
     what = "full-rebuild reference over warm decision, same world"
