@@ -12,7 +12,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -65,9 +65,9 @@ class Arms:
         finally:
             os.kill(self._operator.pid, signal.SIGCONT)
         begin = time.perf_counter()
-        await self._bound(names)
+        await self._all(names, lambda pod: pod["spec"].get("nodeName"))
         rate = len(names) / (time.perf_counter() - begin)
-        await self._clear()
+        await self._clear(names)
         return rate
 
     async def bind_only(self) -> float:
@@ -84,7 +84,7 @@ class Arms:
         begin = time.perf_counter()
         await asyncio.gather(*(bind(name, index) for index, name in enumerate(names)))
         rate = len(names) / (time.perf_counter() - begin)
-        await self._clear()
+        await self._clear(names)
         return rate
 
     def _binding(self, name: str, node: Any) -> dict[str, Any]:
@@ -121,18 +121,23 @@ class Arms:
         await asyncio.gather(*(make(name) for name in names))
         return names
 
-    async def _bound(self, names: list[str]) -> None:
+    async def _all(self, names: list[str], so: Callable[[dict[str, Any]], object]) -> None:
+        """Wait until all these pods are so."""
         waited = set(names)
         listed = await self._api.get(f"/api/v1/namespaces/{NAMESPACE}/pods")
         version = listed["metadata"]["resourceVersion"]
-        waited -= {pod["metadata"]["name"] for pod in listed["items"] if pod["spec"].get("nodeName")}
+        waited -= {pod["metadata"]["name"] for pod in listed["items"] if so(pod)}
+        if not waited:
+            return
         async for _, pod in self._api.watch(f"/api/v1/namespaces/{NAMESPACE}/pods", resourceVersion=version):
-            if pod.get("spec", {}).get("nodeName"):
+            if "spec" in pod and so(pod):
                 waited.discard(pod["metadata"]["name"])
             if not waited:
                 return
 
-    async def _clear(self) -> None:
+    async def _clear(self, names: list[str]) -> None:
+        """Take the pods away once they run: what is broken off in the middle would be work of the next arm."""
+        await self._all(names, lambda pod: pod["status"].get("phase") == "Running")
         while pods := (await self._api.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"]:
             await asyncio.gather(*(self._api.delete(pod_path(NAMESPACE, pod["metadata"]["name"])) for pod in pods))
 
