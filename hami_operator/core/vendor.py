@@ -8,9 +8,10 @@ needs of ``fit`` and ``hooks`` is had here too.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from . import protocol
 from .fit import (
     NOTHING,
     Amounts,
@@ -196,6 +197,10 @@ class Profile:
 
     Profiles are compared by identity: each is made once, when the configuration is read.
 
+    ``lock_key`` is the node lock under which its plugin serves one pod after the other. ``phase_key`` is the pod
+    annotation in which the plugin tells a ``Phase``. ``served_key``: the plugin knows no lock and guesses its pod, but
+    sets this pod annotation to ``true`` in the end; the lock is then of our own, and ours to release.
+
     ``live_name`` is the resource that the kubelet shows as long as the plugin is at work, where it is not the count;
     ``pod_keys`` and ``node_keys`` are annotations that the hooks read beside the selection and the register;
     ``label`` is the word of the family in a share's record, where it is not the key; with ``model_label`` the record
@@ -218,6 +223,8 @@ class Profile:
     to_allocate_key: str = ""
     handshake_key: str = ""
     lock_key: str = ""
+    phase_key: str = protocol.BIND_PHASE
+    served_key: str = ""
     selection: SelectionKeys = SelectionKeys()
     extra_keys: tuple[str, ...] = ()
     extra_prefixes: tuple[str, ...] = ()
@@ -254,6 +261,13 @@ class Profile:
     def record_kind(self) -> str:
         """The type field of the family's records, unless it is the model."""
         return self.label or self.key
+
+    def told(self, annotations: Mapping[str, str]) -> protocol.Phase | None:
+        """What the plugin has told of a pod with these annotations; None when it tells nothing that is known."""
+        if self.served_key and annotations.get(self.served_key) == protocol.SERVED:
+            return protocol.Phase.SUCCESS
+        phase = annotations.get(self.phase_key, "")
+        return protocol.Phase(phase) if phase in protocol.PHASES else None
 
     def writes(self, key: str) -> bool:
         """Whether the pod annotation is one of this family that only the scheduler may write."""
