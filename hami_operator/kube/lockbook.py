@@ -79,6 +79,7 @@ class LockState:
 
     ``value`` None: free. ``version`` is the node's resourceVersion we know it from, ``since`` the unix time at which
     we first saw this value. ``holder`` is set while it is a lock that we took. ``bare``: the node has no annotations.
+    ``clearing`` is held by the one who removes it.
     """
 
     node: str
@@ -89,6 +90,7 @@ class LockState:
     holder: PodKey | None = None
     bare: bool = False
     queue: list[Waiter] = field(default_factory=list)
+    clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def lock(self) -> Lock | None:

@@ -229,10 +229,16 @@ class NodeLocks:
             state.holder = None
             state.wake_first()
             return
-        with contextlib.suppress(NotFound):
-            pause = await until_answered(lambda: self._clear_once(state))
+        async with state.clearing:  # several news of one pod
+            pause = await self._cleared(state)
             if pause <= GONE_SECONDS:
                 self._background.spawn(self._clear_later(state, pause))
+
+    async def _cleared(self, state: LockState) -> float:
+        try:
+            return await until_answered(lambda: self._clear_once(state))
+        except NotFound:
+            return math.inf
 
     async def _clear_later(self, state: LockState, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
