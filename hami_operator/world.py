@@ -94,9 +94,8 @@ class World:
 
     ``now`` is the clock (unix seconds); ``report`` takes problems. ``node_seen`` and ``node_gone`` are told every news
     of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_served`` one that needs no lock of our own
-    any more, ``lock_again`` one that a plugin has served and another of the same lock has not, ``lock_over`` such a pod
-    and its node when it runs, ``pod_left`` the uid of one that waits no more, ``own_quota_seen`` every news of our
-    quota objects;
+    any more, ``lock_again`` one that waits for several plugins of one lock, ``lock_over`` such a pod and its node when
+    it runs, ``pod_left`` the uid of one that waits no more, ``own_quota_seen`` every news of our quota objects;
     ``busy`` tells whether a node's lock is held or waited for. Nothing is decided while ``may_decide`` is not set.
     ``adopt``: decisions of a HAMi scheduler that are not bound yet are honoured for a while.
     ``diary`` remembers the last decision about each pod, to be shown.

@@ -9,7 +9,7 @@ from hami_operator.core.model import Pod
 from hami_operator.core.record import PodRecord
 from hami_operator.core.vendor import Profile
 from hami_operator.kube.takeover import RUNNING
-from hami_operator.kube.turns import Unserved, waits_for_more
+from hami_operator.kube.turns import Unserved, waits_for_plugins
 from hami_operator.world import World
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def _follow_turns(world: World, pod: Pod, unserved: Unserved) -> None:
     """A pod of several families under the one node lock, which each plugin takes away when it has served the pod."""
     if pod.phase == RUNNING:
         world.lock_over(pod.key, pod.node_name)
-    elif waits_for_more(pod.phase, pod.annotations, unserved.lists):
+    elif waits_for_plugins(pod.phase, pod.annotations, unserved.lists):
         world.lock_again(unserved)
 
 

@@ -23,8 +23,8 @@ What the rest of the program uses:
     ``busy(node)``, ``waiting()``. ``tell(LockNews)`` is called when a pod begins to wait and when a lock is forced.
 
 ``turns.Turns(client, locks, patience_s)``
-    ``again(Unserved)`` when one plugin has served a pod and another, of the same lock, has not; ``over(PodKey, node)``
-    when such a pod runs; ``forget(PodKey)`` when it has ended.
+    ``again(Unserved)`` as long as a pod waits for plugins of several families under the node lock;
+    ``over(PodKey, node)`` when such a pod runs; ``forget(PodKey)`` when it has ended.
 
 ``binder.Binder(client, locks, server_version, objection, lock_patience_s)``
     ``await bind(Order) -> Bound | Rejected(why, message, pod) | Gone | BoundElsewhere(node, pod)``: always definite.

@@ -140,6 +140,8 @@ class NodeLocks:
             state.wake_first()
         if turn is Turn.NODE_GONE:
             self._book.forget(node)
+        elif waiter.again and turn is not Turn.TAKEN:
+            self._background.spawn(self._clear(state))  # it was in the queue when news of its end came
         elif turn is not Turn.TAKEN and waiter.unsure:
             await self.release(node, pod, state.key)
         return turn

@@ -1,8 +1,9 @@
 """Pods of several families whose plugins share the node lock: the lock is taken again for each plugin but the first.
 
 Each of these plugins sets the phase to ``success`` and takes the lock away when its own list is empty, and one that
-comes then finds no pod to serve. So the pod gets the lock once more and its phase is ``allocating`` again. This is the
-best that can be done, not enough: the kubelet asks the second plugin right after the first, and may be faster.
+comes then finds no pod to serve. So such a pod stands first in the queue of the lock that it holds: it gets it once
+more, before any other pod, and its phase is ``allocating`` again. This is the best that can be done, not enough: the
+kubelet asks the second plugin right after the first, and may be faster.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """A bound pod with cards under one node lock from several families; ``lists`` are what their plugins consume."""
+    """A bound pod with cards of several families under the node lock; ``lists`` are what their plugins consume."""
 
     pod: PodKey
     node: str
     lists: tuple[str, ...]
 
 
-def waits_for_more(phase: str, annotations: Mapping[str, str], lists: tuple[str, ...]) -> bool:
-    """Whether a pod in this phase, which one plugin has served, still has cards named in one of these device lists."""
-    served = phase == "Pending" and annotations.get(BIND_PHASE) == Phase.SUCCESS
-    return served and any("," in annotations.get(key, "") for key in lists)
+def waits_for_plugins(phase: str, annotations: Mapping[str, str], lists: tuple[str, ...]) -> bool:
+    """Whether a pod in this phase still has cards named in one of these device lists, and no plugin failed it."""
+    well = phase == "Pending" and annotations.get(BIND_PHASE) in (Phase.ALLOCATING, Phase.SUCCESS)
+    return well and any("," in annotations.get(key, "") for key in lists)
 
 
 class Turns:
@@ -56,7 +57,7 @@ class Turns:
         self._background = Background()
 
     def again(self, unserved: Unserved) -> None:
-        """A plugin has served the pod, another has not."""
+        """The pod waits for its plugins, each of which will take the lock away."""
         uid = unserved.pod.uid
         if uid not in self.under_way and self._given.get(uid, 0) < len(unserved.lists) - 1:
             self.under_way.add(uid)
@@ -64,7 +65,9 @@ class Turns:
 
     def over(self, pod: PodKey, node: str) -> None:
         """The pod runs, so all plugins have been asked: a lock that it was given again and still has is released."""
-        if self._given.pop(pod.uid, 0):
+        given = self._given.get(pod.uid, 0)
+        self.forget(pod)
+        if given:
             self._background.spawn(self._locks.release(node, pod))
 
     def forget(self, pod: PodKey) -> None:
@@ -92,14 +95,17 @@ class Turns:
             self.under_way.discard(pod.uid)
 
     async def _back_to_allocating(self, unserved: Unserved) -> bool:
-        """Set the phase, if the pod still waits for a plugin. False when it does not. Raises KubeError."""
+        """Set the phase of a pod that still waits for a plugin; False when it does not. Raises KubeError."""
         while True:
             found = await look(self._client, unserved.pod)
             if not isinstance(found, PodOnNode) or found.node != unserved.node:
                 return False
             metadata, phase = found.pod["metadata"], (found.pod.get("status") or {}).get("phase", "")
-            if not waits_for_more(phase, metadata.get("annotations") or {}, unserved.lists):
+            annotations = metadata.get("annotations") or {}
+            if not waits_for_plugins(phase, annotations, unserved.lists):
                 return False
+            if annotations[BIND_PHASE] == Phase.ALLOCATING:
+                return True
             preconditions = {"uid": unserved.pod.uid, "resourceVersion": metadata["resourceVersion"]}
             patch = {"metadata": {**preconditions, "annotations": {BIND_PHASE: Phase.ALLOCATING.value}}}
             try:

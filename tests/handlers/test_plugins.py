@@ -160,10 +160,9 @@ BOTH = ("NVIDIA", "Ascend910B3")
 HALF = {protocol.BIND_PHASE: "success", LISTS["NVIDIA"]: ";", LISTS["Ascend910B3"]: LEFT}
 
 
-def test_a_pod_that_one_of_two_plugins_has_served_needs_the_lock_again(scene: Scene) -> None:
-    scene.pod("p", *BOTH, written={**HALF, protocol.BIND_PHASE: "allocating"})
-    assert scene.again == []
-    scene.pod("p", *BOTH, written=HALF)
+@pytest.mark.parametrize("phase", ["allocating", "success"])
+def test_a_pod_that_waits_for_two_plugins_of_one_lock_needs_it_again(scene: Scene, phase: str) -> None:
+    scene.pod("p", *BOTH, written={**HALF, protocol.BIND_PHASE: phase})
     assert [(u.pod.name, u.node, u.lists) for u in scene.again] == [("p", "n1", tuple(LISTS[f] for f in BOTH))]
 
 

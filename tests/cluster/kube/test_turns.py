@@ -77,11 +77,10 @@ async def test_it_comes_before_those_who_wait_for_the_node_and_after_its_plugin(
     taking = asyncio.ensure_future(scene.locks.take(unserved.node, other, math.inf))
     await until(lambda: scene.locks.waiting() == {unserved.node: 1}, "another pod waits")
     held = await world.lock(unserved.node)
-    await scene.serve(unserved, FIRST, done=False)
     scene.turns.again(unserved)
-    await until(lambda: scene.locks.waiting() == {unserved.node: 2}, "it waits for its plugin to take the lock away")
+    assert scene.turns.under_way == {unserved.pod.uid}
     assert await world.lock(unserved.node) == held
-    await scene.unlock(unserved)
+    await scene.serve(unserved, FIRST)
 
     async def again() -> bool:
         return await scene.phase(unserved.pod) == "allocating"
@@ -90,6 +89,22 @@ async def test_it_comes_before_those_who_wait_for_the_node_and_after_its_plugin(
     assert not taking.done()
     await scene.serve(unserved, SECOND)
     assert await asyncio.wait_for(taking, 10) is Turn.TAKEN
+    await scene.close()
+
+
+async def test_a_lock_that_somebody_takes_from_a_pod_that_waits_is_given_back(client: Client, world: World) -> None:
+    scene = Scene(client, world)
+    unserved = await scene.bound()
+    before = await world.read(unserved.pod)
+    scene.turns.again(unserved)
+    await scene.unlock(unserved)
+
+    async def locked() -> bool:
+        return await world.lock(unserved.node) is not None
+
+    await until(locked, "it is locked again")
+    await until(lambda: not scene.turns.under_way, "it has been looked at")
+    assert (await world.read(unserved.pod))["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     await scene.close()
 
 
@@ -142,15 +157,22 @@ async def test_a_plugin_that_never_empties_its_list_gets_one_turn_and_loses_the_
     await scene.close()
 
 
-async def test_a_pod_that_ends_while_it_waits_for_the_lock_gives_up(client: Client, world: World) -> None:
+async def test_a_pod_that_ends_while_it_waits_for_the_lock_gives_up_and_loses_the_one_it_has(
+    client: Client, world: World
+) -> None:
     scene = Scene(client, world)
     unserved = await scene.bound()
-    await scene.serve(unserved, FIRST, done=False)
     scene.turns.again(unserved)
     await until(lambda: scene.locks.waiting() == {unserved.node: 1}, "it waits for its plugin to take the lock away")
+    await world.set_phase(unserved.pod, "Failed")
+    scene.locks.pod_ended(unserved.pod)
     scene.turns.forget(unserved.pod)
-    await until(lambda: not scene.turns.under_way, "it gives up")
-    assert scene.locks.waiting() == {}
+
+    async def free() -> bool:
+        return await world.lock(unserved.node) is None
+
+    await until(free, "the lock is released")
+    assert (scene.turns.under_way, scene.locks.waiting()) == (set(), {})
     await scene.close()
 
 
