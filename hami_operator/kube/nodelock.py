@@ -125,7 +125,7 @@ class NodeLocks:
         return await self._queue(state, waiter, patience_s)
 
     async def take_again(self, node: str, pod: PodKey, patience_s: float, key: str = NODE_LOCK) -> Turn:
-        """As ``take``, for a pod that holds the lock until its plugin takes it away: then it is the next. Raises so."""
+        """As ``take``, for a pod that holds the lock until its plugin takes it away: then it is the next to get it."""
         state, waiter = self._book.state(node, key), Waiter(pod, again=True)
         state.queue.insert(0, waiter)
         return await self._queue(state, waiter, patience_s)
