@@ -87,10 +87,10 @@ A device plugin is told how many cards a container gets, not for which pod; so p
 one after the other. Most plugins take the pod that the node lock names. Those of AWS Neuron, Enflame (shares and
 partitions) and Iluvatar (2.7) know no lock, they take the oldest pod that waits: for these the operator locks the node
 under a key of its own, until the plugin sets the mark in the table, or the pod runs. When a pod runs without its mark
-the next one goes on once the lock is five seconds old, with the warning `NodeLockForced`; a lock of a pod that neither runs nor gets
-its mark expires after twice `nodeLock.expireSeconds`. Whole cards of MetaX and Enflame are chosen by their plugins; the
-plugins of Moore Threads and of Kunlunxin's whole cards have neither lock nor mark, two of their pods that wait on one
-node at the same time can be taken for one another.
+the next one goes on once the lock is five seconds old, with the warning `NodeLockForced`; a lock of a pod that neither
+runs nor gets its mark expires after twice `nodeLock.expireSeconds`. Whole cards of MetaX and Enflame are chosen by
+their plugins; the plugins of Moore Threads and of Kunlunxin's whole cards have neither lock nor mark, two of their pods
+that wait on one node at the same time can be taken for one another.
 
 {locks}
 
