@@ -80,6 +80,7 @@ __all__ = [
     "charge_whole",
     "greedy",
     "larger",
+    "lock_keys",
     "no_reach",
     "no_score",
     "one_card",
@@ -189,6 +190,11 @@ class SelectionKeys:
 
 
 _BY_THE_RULE = Hooks()
+
+
+def lock_keys(profiles: Iterable[Profile]) -> tuple[str, ...]:
+    """The node locks of these families, each once."""
+    return tuple(dict.fromkeys(profile.lock_key for profile in profiles if profile.lock_key))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
