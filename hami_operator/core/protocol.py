@@ -52,7 +52,8 @@ class Phase(enum.StrEnum):
     FAILED = "failed"
 
 
-PHASES = frozenset(Phase)
+#: By what stands in the annotation.
+PHASES = {phase.value: phase for phase in Phase}
 
 #: What plugins write, under a key of their own, to a pod that has all its cards.
 SERVED = "true"

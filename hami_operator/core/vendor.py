@@ -272,8 +272,7 @@ class Profile:
         """What the plugin has told of a pod with these annotations; None when it tells nothing that is known."""
         if self.served_key and annotations.get(self.served_key) == protocol.SERVED:
             return protocol.Phase.SUCCESS
-        phase = annotations.get(self.phase_key, "")
-        return protocol.Phase(phase) if phase in protocol.PHASES else None
+        return protocol.PHASES.get(annotations.get(self.phase_key, ""))
 
     def writes(self, key: str) -> bool:
         """Whether the pod annotation is one of this family that only the scheduler may write."""

@@ -46,14 +46,18 @@ def tell_locks(world: World, pod: Pod) -> None:
         world.pod_ended(pod.key)
         return
     record = world.cluster.ledger.record(pod.key.uid)
-    families = _families(world, record) if record is not None and record.allocation else []
-    if any(profile.told(pod.annotations) is protocol.Phase.FAILED for profile in families):
-        world.pod_ended(pod.key)
-    elif any(profile.served_key and _behind(pod, profile) for profile in families):
-        world.pod_served(pod.key)
-    lists = tuple(profile.to_allocate_key for profile in families if profile.lock_key == protocol.NODE_LOCK)
+    if record is None or not pod.node_name:
+        return
+    lists = []
+    for profile in _families(world, record):
+        if profile.lock_key == protocol.NODE_LOCK:
+            lists.append(profile.to_allocate_key)
+        elif profile.told(pod.annotations) is protocol.Phase.FAILED:
+            world.pod_ended(pod.key)
+        elif profile.served_key and _behind(pod, profile):
+            world.pod_served(pod.key)
     if len(lists) > 1 and pod.scheduler_name == world.scheduler_name:
-        _follow_turns(world, pod, Unserved(pod.key, pod.node_name, lists))
+        _follow_turns(world, pod, Unserved(pod.key, pod.node_name, tuple(lists)))
 
 
 def _behind(pod: Pod, profile: Profile) -> bool:

@@ -64,15 +64,16 @@ class Scene:
             for at, family in enumerate(families)
         }
         annotations = {
-            protocol.OWN_ALLOCATION: json.dumps(record),
+            protocol.OWN_ALLOCATION: more.get("record", json.dumps(record)),
             protocol.BIND_PHASE: "allocating",
             protocol.BIND_TIME: str(int(more.get("at", NOW))),
             **more.get("written", {}),
         }
-        metadata = {"uid": name, "resourceVersion": str(self._version), "annotations": annotations}
+        written = {key: text for key, text in annotations.items() if text is not None}
+        metadata = {"uid": name, "resourceVersion": str(self._version), "annotations": written}
         containers = [container(f"c{n}", **ASKED[family]) for n, family in enumerate(families)]
         scheduler = more.get("scheduler", "hami-scheduler")
-        obj = pod_object(name, *containers, metadata=metadata, nodeName="n1", schedulerName=scheduler)
+        obj = pod_object(name, *containers, metadata=metadata, nodeName=more.get("node", "n1"), schedulerName=scheduler)
         on_pod_event(self.world, {**obj, "status": status or {"phase": "Pending"}}, gone=False)
 
     def failing(self, family: str) -> bool:
@@ -183,6 +184,18 @@ def test_no_other_pod_gets_it_again(
     scene: Scene, families: tuple[str, ...], written: dict[str, str], phase: str, scheduler: str
 ) -> None:
     scene.pod("p", *families, written=written, status={"phase": phase}, scheduler=scheduler)
+    assert scene.again == []
+
+
+def test_a_pod_that_hami_has_decided_and_not_bound_needs_no_lock_again(scene: Scene) -> None:
+    scene.world.adopt = True
+    decided = {protocol.POD_NODE: "n1", protocol.POD_TIME: str(int(NOW))}
+    lists = {key.replace("to-allocate", "allocated"): LEFT for key in LISTS.values()}
+    written = {**HALF, **decided, **lists, protocol.BIND_PHASE: "allocating"}
+    scene.pod("p", *BOTH, node="", record=None, written=written)
+    record = scene.world.cluster.ledger.record("p")
+    assert record is not None
+    assert set(record.allocation.families) == set(BOTH)
     assert scene.again == []
 
 
