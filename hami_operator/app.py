@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import kopf
 
 from hami_operator.config import DevicesSection, Settings
+from hami_operator.core.model import PodKey
 from hami_operator.endpoints import endpoints, remember
 from hami_operator.fencing import fence_pending
 from hami_operator.handlers import lifecycle
@@ -37,9 +38,10 @@ from hami_operator.kube.lockbook import LockNews, LockSettings
 from hami_operator.kube.nodelock import NodeLocks
 from hami_operator.kube.quotastatus import write_status
 from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
+from hami_operator.kube.turns import Turns
 from hami_operator.live import empty_cluster
 from hami_operator.loop import DRAIN_SECONDS, Loop
-from hami_operator.orders import objection
+from hami_operator.orders import lock_marks, objection
 from hami_operator.queue import Queue
 from hami_operator.quotastatus import QuotaStatus
 from hami_operator.reload import DeviceConfig
@@ -87,6 +89,7 @@ class App:
     telemetry: Telemetry
     world: World
     locks: NodeLocks
+    turns: Turns
     voice: Voice
     recorder: Recorder
     elector: Elector
@@ -150,6 +153,7 @@ class App:
                 if record is not None and record.assumed:
                     world.cluster.ledger.assume(pod, record.node, record.allocation)
             world.cluster.around.claims.update(claims)
+            self.locks.know(lock_marks(world.cluster.profiles))
             sensors = (self.sensors[NODES], self.sensors[PODS], *self._quota_sensors())
             await asyncio.gather(*(sensor.refill() for sensor in sensors))
         finally:
@@ -212,13 +216,20 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
         telemetry.lock(news)
         voice.lock(news)
 
-    keys = frozenset(profile.lock_key for profile in world.cluster.profiles if profile.lock_key)
-    lock_settings = LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds, keys=keys)
+    lock_settings = LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds)
     locks = NodeLocks(guarded, lock_settings, lock_news)
+    locks.know(lock_marks(world.cluster.profiles))
+    turns = Turns(guarded, locks, settings.node_lock.wait_seconds)
+
+    def pod_ended(pod: PodKey) -> None:
+        locks.pod_ended(pod)
+        turns.forget(pod)
+
     recorder.urgent = lambda: bool(locks.in_hand)
     world.report = voice.problem
     world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
-    world.pod_ended = locks.pod_ended
+    world.pod_ended, world.pod_served = pod_ended, locks.pod_ended
+    world.lock_again, world.lock_over = turns.again, turns.over
     history = History()
     sensors = {name: _sensor(client, name, world, history, settings.resync_seconds) for name in SENSORS}
     if settings.quota.crd == "off":
@@ -228,7 +239,20 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
     path = settings.device_config_file
     config = DeviceConfig(path, settings.devices) if path is not None else None
     return App(
-        settings, access, client, telemetry, world, locks, voice, recorder, elector, sensors, config, history, status
+        settings=settings,
+        access=access,
+        client=client,
+        telemetry=telemetry,
+        world=world,
+        locks=locks,
+        turns=turns,
+        voice=voice,
+        recorder=recorder,
+        elector=elector,
+        sensors=sensors,
+        device_config=config,
+        history=history,
+        quota_status=status,
     )
 
 
@@ -260,6 +284,7 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
             async with _watching(app, stop), _beside(app):
                 await _until_stopped(app, stop)
         finally:
+            await app.turns.close()
             await app.locks.close()
             await app.recorder.close()
             await listening.cleanup()

@@ -100,6 +100,7 @@ class WebhookSection(_Section):
 
     force_overwrite_default_scheduler: bool = True
     privileged: Literal["deny", "warn"] = "deny"
+    shared_lock: Literal["allow", "deny"] = "allow"
 
 
 class NodeLockSection(_Section):

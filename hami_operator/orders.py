@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hami_operator.core.binding import binding_annotations, binding_labels
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.model import Pod
 from hami_operator.core.schedule import Placement
+from hami_operator.core.vendor import Profile
 from hami_operator.kube.binder import Order, Rejected, Why
+from hami_operator.kube.takeover import Marks
 from hami_operator.world import World
 
 
@@ -27,6 +31,11 @@ def order_of(world: World, pod: Pod, decision: Placement) -> Order:
         locks=tuple(sorted(locks)),
         allocation=allocation,
     )
+
+
+def lock_marks(profiles: Sequence[Profile]) -> dict[str, Marks]:
+    """The node locks that these families need, by key, and how their plugins tell how far they are."""
+    return {p.lock_key: Marks(p.phase_key, p.served_key) for p in profiles if p.lock_key}
 
 
 def objection(world: World, order: Order) -> Rejected | None:

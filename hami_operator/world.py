@@ -12,6 +12,7 @@ from hami_operator.core.model import Node, Pod, PodKey, SelectorTerm
 from hami_operator.core.quotareport import Waiting
 from hami_operator.core.schedule import Blocked
 from hami_operator.diary import Diary
+from hami_operator.kube.turns import Unserved
 from hami_operator.queue import Queue
 
 
@@ -69,6 +70,10 @@ def _ignore(_: Any) -> None:
     return
 
 
+def _ignore_both(_: PodKey, __: str) -> None:
+    return
+
+
 def _ignore_quota(_: Mapping[str, Any], __: bool) -> None:  # noqa: FBT001 - a callback of the sensors
     return
 
@@ -88,8 +93,9 @@ class World:
     """The cluster as we know it, the pending pods, and whom to tell.
 
     ``now`` is the clock (unix seconds); ``report`` takes problems. ``node_seen`` and ``node_gone`` are told every news
-    of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_left`` the uid of one that waits no more,
-    ``own_quota_seen`` every news of our quota objects;
+    of a node, ``pod_ended`` a pod that can hold no node lock any more, ``pod_served`` one that needs no lock of our own
+    any more, ``lock_again`` one that waits for several plugins of one lock, ``lock_over`` such a pod and its node when
+    it runs, ``pod_left`` the uid of one that waits no more, ``own_quota_seen`` every news of our quota objects;
     ``busy`` tells whether a node's lock is held or waited for. Nothing is decided while ``may_decide`` is not set.
     ``adopt``: decisions of a HAMi scheduler that are not bound yet are honoured for a while.
     ``diary`` remembers the last decision about each pod, to be shown.
@@ -103,6 +109,9 @@ class World:
     node_seen: Callable[[Node], None] = _ignore
     node_gone: Callable[[str], None] = _ignore
     pod_ended: Callable[[PodKey], None] = _ignore
+    pod_served: Callable[[PodKey], None] = _ignore
+    lock_again: Callable[[Unserved], None] = _ignore
+    lock_over: Callable[[PodKey, str], None] = _ignore_both
     pod_left: Callable[[str], None] = _ignore
     own_quota_seen: Callable[[Mapping[str, Any], bool], None] = _ignore_quota
     busy: Callable[[str], bool] = _not_busy

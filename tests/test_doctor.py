@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hami_operator.config import Settings
 from hami_operator.core.model import Pod
 from hami_operator.core.objects import read_node
 from hami_operator.doctor import CHECKS, Facts, examine
@@ -58,6 +59,7 @@ def sound() -> Facts:
 def with_node(facts: Facts, *devices: Any, **annotations: str) -> None:
     """Another node, ``n2``; ``lock``, ``handshake``, ``register`` stand for their annotations."""
     names = {"lock": "hami.io/mutex.lock", "handshake": "hami.io/node-handshake"}
+    names["own_lock"] = "hami-operator.io/aws-neuron.lock"
     names["register"] = "hami.io/node-nvidia-register"
     parts: Json = {"metadata": {"annotations": {names[key]: text for key, text in annotations.items()}}}
     facts.live.cluster.inventory.update(read_node(node_object("n2", devices, **parts)))
@@ -158,6 +160,11 @@ def old_lock(facts: Facts) -> None:
     with_node(facts, device("GPU-2"), lock=f"{time_text(75)},team-a,trainer-0")
 
 
+def own_lock(facts: Facts) -> None:
+    facts.live.cluster.profiles = Settings().devices.profiles()
+    with_node(facts, device("GPU-2"), own_lock=f"{time_text(75)},team-a,trainer-0")
+
+
 def strange_lock(facts: Facts) -> None:
     with_node(facts, device("GPU-2"), lock="yes")
 
@@ -209,6 +216,7 @@ CASES = [
     Case("Device plugins", silent, "n2: the NVIDIA plugin has reported nothing for 3200 s", "plugin's pod"),
     Case("Device plugins", unreadable_list, "the last good list is kept", "restart the device plugin on n2"),
     Case("Node locks", old_lock, "n2 has been locked for 75 s by team-a/trainer-0", "annotate node n2"),
+    Case("Node locks", own_lock, "by team-a/trainer-0", "annotate node n2 hami-operator.io/aws-neuron.lock-"),
     Case("Node locks", strange_lock, "its lock 'yes' can't be read", "annotate node n2"),
     Case("Allocations can be read", unreadable_share, "default/odd", "delete pod odd"),
     Case("Pods under other schedulers", stray, "default/lost asks for cards under the scheduler 'default-sch", "anew"),

@@ -21,7 +21,7 @@ from hami_operator.kube.errors import KubeError
 from . import configuration, install
 from .app import Health, health_app
 from .catalogue import Catalogue
-from .mutate import Privileged, Settings, mutate_pod
+from .mutate import Privileged, Settings, SharedLock, mutate_pod
 from .review import Judge
 from .server import Listen, listening, serve, stop_signal
 
@@ -166,6 +166,7 @@ def judge_of(settings: config.Settings) -> Judge:
         scheduler_name=settings.scheduler_name,
         overwrite_default_scheduler=settings.webhook.force_overwrite_default_scheduler,
         privileged=Privileged(settings.webhook.privileged),
+        shared_lock=SharedLock(settings.webhook.shared_lock),
     )
     return lambda pod: mutate_pod(pod, catalogue, chosen)
 

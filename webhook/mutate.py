@@ -38,6 +38,13 @@ class Privileged(enum.StrEnum):
     WARN = "warn"
 
 
+class SharedLock(enum.StrEnum):
+    """What becomes of a pod of two families under one node lock: the second plugin may find no lock and fail it."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the operator of a cluster may choose about admission.
@@ -49,6 +56,7 @@ class Settings:
     scheduler_name: str
     overwrite_default_scheduler: bool
     privileged: Privileged
+    shared_lock: SharedLock = SharedLock.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,8 @@ def _check(
         request.check_one_name(profile, [entry.container for entry in asked])
         claimed = [entry.container.name for entry in asked if entry.claimed_by(profile)]
         warnings += request.several_containers(profile, claimed)
+    if settings.shared_lock is SharedLock.DENY:
+        request.check_locks([(e.container.name, p) for e in asked for p in e.admissions if e.claimed_by(p)])
     for entry in asked:
         if entry.container.privileged and entry.claimed:
             text = f"{_named(entry, catalogue)} and is privileged: it would see every card of its node"

@@ -16,6 +16,7 @@ from hami_operator.core.advice import advise
 from hami_operator.core.explain import Explanation, explain, explain_cards
 from hami_operator.core.inventory import NodeDevices
 from hami_operator.core.model import Pod
+from hami_operator.core.vendor import lock_keys
 from hami_operator.live import Live, decision_of
 
 from .cards import card_facts, card_rows, card_table
@@ -209,6 +210,6 @@ def _obstacles(live: Live, entry: NodeDevices) -> Iterable[str]:
         yield f"{family}: cards are registered but none is allocatable: its plugin is not at work"
     if entry.cordoned:
         yield f"cards kept from new pods by {protocol.DEVICE_CORDON}: {', '.join(sorted(entry.cordoned))}"
-    lock = node.annotations.get(protocol.NODE_LOCK)
-    if lock:
-        yield f"the node lock is held: {lock}"
+    for key in lock_keys(live.cluster.profiles):
+        if lock := node.annotations.get(key):
+            yield f"the node lock {'' if key == protocol.NODE_LOCK else f'{key} '}is held: {lock}"

@@ -219,6 +219,7 @@ def admission(settings: config.Settings) -> Admission:
         scheduler_name=settings.scheduler_name,
         overwrite_default_scheduler=settings.webhook.force_overwrite_default_scheduler,
         privileged=mutate.Privileged(settings.webhook.privileged),
+        shared_lock=mutate.SharedLock(settings.webhook.shared_lock),
     )
 
     @functools.lru_cache(maxsize=64)

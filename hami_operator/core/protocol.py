@@ -33,6 +33,7 @@ WEBHOOK_LABEL = "hami.io/webhook"
 MIG_PROFILES = "migProfiles"
 
 OWN_PREFIX = "hami-operator.io/"
+OWN_LOCK = "hami-operator.io/{}.lock"
 OWN_ALLOCATION = "hami-operator.io/allocation"
 EPOCH = "hami-operator.io/epoch"
 
@@ -49,6 +50,13 @@ class Phase(enum.StrEnum):
     ALLOCATING = "allocating"
     SUCCESS = "success"
     FAILED = "failed"
+
+
+#: By what stands in the annotation.
+PHASES = {phase.value: phase for phase in Phase}
+
+#: What plugins write, under a key of their own, to a pod that has all its cards.
+SERVED = "true"
 
 
 # -- cards of a node ---------------------------------------------------------------------------------------------

@@ -157,6 +157,19 @@ def check_one_name(profile: Profile, containers: Sequence[Container]) -> None:
         raise InvalidRequest(f"{named}; allowed is one of {', '.join(profile.one_name)} per pod")
 
 
+def check_locks(claims: Sequence[tuple[str, Profile]]) -> None:
+    """Refuse a pod that asks for two families under one node lock (container, family). Raises InvalidRequest."""
+    users: dict[str, tuple[str, Profile]] = {}
+    for container, profile in claims:
+        first, before = users.setdefault(profile.lock_key, (container, profile))
+        if profile.lock_key and profile is not before:
+            raise InvalidRequest(
+                f"container {first!r} asks for {before.names.count} and container {container!r} for "
+                f"{profile.names.count}: their device plugins share the node lock {profile.lock_key}, which the first "
+                f"takes away from the second; allowed is one of the two per pod"
+            )
+
+
 def several_containers(profile: Profile, names: Sequence[str]) -> tuple[str, ...]:
     """A warning where these containers ask for the family and its plugin serves one of a pod alone."""
     if not profile.one_container or len(names) < 2:

@@ -8,9 +8,10 @@ needs of ``fit`` and ``hooks`` is had here too.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from . import protocol
 from .fit import (
     NOTHING,
     Amounts,
@@ -79,6 +80,7 @@ __all__ = [
     "charge_whole",
     "greedy",
     "larger",
+    "lock_keys",
     "no_reach",
     "no_score",
     "one_card",
@@ -190,11 +192,20 @@ class SelectionKeys:
 _BY_THE_RULE = Hooks()
 
 
+def lock_keys(profiles: Iterable[Profile]) -> tuple[str, ...]:
+    """The node locks of these families, each once."""
+    return tuple(dict.fromkeys(profile.lock_key for profile in profiles if profile.lock_key))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """One family of accelerators. Families are told apart by ``key`` alone, never by a card's model text.
 
     Profiles are compared by identity: each is made once, when the configuration is read.
+
+    ``lock_key`` is the node lock under which its plugin serves one pod after the other. ``phase_key`` is the pod
+    annotation in which the plugin tells a ``Phase``. ``served_key``: the plugin knows no lock and guesses its pod, but
+    sets this pod annotation to ``true`` in the end; the lock is then of our own, and ours to release.
 
     ``live_name`` is the resource that the kubelet shows as long as the plugin is at work, where it is not the count;
     ``pod_keys`` and ``node_keys`` are annotations that the hooks read beside the selection and the register;
@@ -218,6 +229,8 @@ class Profile:
     to_allocate_key: str = ""
     handshake_key: str = ""
     lock_key: str = ""
+    phase_key: str = protocol.BIND_PHASE
+    served_key: str = ""
     selection: SelectionKeys = SelectionKeys()
     extra_keys: tuple[str, ...] = ()
     extra_prefixes: tuple[str, ...] = ()
@@ -254,6 +267,12 @@ class Profile:
     def record_kind(self) -> str:
         """The type field of the family's records, unless it is the model."""
         return self.label or self.key
+
+    def told(self, annotations: Mapping[str, str]) -> protocol.Phase | None:
+        """What the plugin has told of a pod with these annotations; None when it tells nothing that is known."""
+        if self.served_key and annotations.get(self.served_key) == protocol.SERVED:
+            return protocol.Phase.SUCCESS
+        return protocol.PHASES.get(annotations.get(self.phase_key, ""))
 
     def writes(self, key: str) -> bool:
         """Whether the pod annotation is one of this family that only the scheduler may write."""

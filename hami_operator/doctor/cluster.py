@@ -9,6 +9,7 @@ from hami_operator.core import protocol
 from hami_operator.core.decode import asks_for
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import Pod
+from hami_operator.core.vendor import lock_keys
 
 from .facts import Facts, Finding
 
@@ -60,20 +61,24 @@ def _report_age(handshake: str, now: float) -> float | None:
 
 def locks(facts: Facts) -> Iterator[Finding]:
     """Node locks that are older than any plugin's work, with who holds them."""
+    keys = lock_keys(facts.live.cluster.profiles)
     for entry in sorted(facts.live.cluster.inventory, key=lambda entry: entry.node.name):
-        text = entry.node.annotations.get(protocol.NODE_LOCK)
-        if text is None:
-            continue
-        remedy = f"kubectl annotate node {entry.node.name} {protocol.NODE_LOCK}-"
-        try:
-            lock = protocol.parse_lock(text)
-        except ProtocolError:
-            yield Finding(f"node {entry.node.name}: its lock {text!r} can't be read", remedy)
-            continue
-        age = facts.now - lock.taken
-        if age > OLD_LOCK_SECONDS:
-            holder = f"{lock.namespace}/{lock.name}" if lock.name else "nobody that it names"
-            yield Finding(f"node {entry.node.name} has been locked for {age:.0f} s by {holder}", remedy)
+        for key in keys:
+            if (text := entry.node.annotations.get(key)) is not None:
+                yield from _lock(entry.node.name, key, text, facts.now)
+
+
+def _lock(node: str, key: str, text: str, now: float) -> Iterator[Finding]:
+    remedy = f"kubectl annotate node {node} {key}-"
+    try:
+        lock = protocol.parse_lock(text)
+    except ProtocolError:
+        yield Finding(f"node {node}: its lock {text!r} can't be read", remedy)
+        return
+    age = now - lock.taken
+    if age > OLD_LOCK_SECONDS:
+        holder = f"{lock.namespace}/{lock.name}" if lock.name else "nobody that it names"
+        yield Finding(f"node {node} has been locked for {age:.0f} s by {holder}", remedy)
 
 
 def quarantine(facts: Facts) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from hami_operator.core import protocol
 from hami_operator.core.errors import ObjectError
 from hami_operator.core.ledger import Change
 from hami_operator.core.model import Pod, PodKey
@@ -14,7 +13,7 @@ from hami_operator.core.objects import read_pod
 from hami_operator.world import Problem, World
 
 from .adoption import adopt
-from .allocations import follow_allocation, phase_of
+from .allocations import follow_allocation, tell_locks
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +42,7 @@ def on_pod_event(world: World, obj: Mapping[str, Any], *, gone: bool) -> None:
     else:
         _leave(world, pod.key)
     _follow(world, pod, change)
-    if pod.terminal or phase_of(pod) == protocol.Phase.FAILED:
-        world.pod_ended(pod.key)
+    tell_locks(world, pod)
 
 
 def on_pod_gone(world: World, key: PodKey) -> None:

@@ -16,10 +16,15 @@ What the rest of the program uses:
     ``KubeError`` > ``Refused`` (definite: ``NotFound Conflict Expired Denied Invalid``), ``Unanswered`` (may have
     happened, may still happen), ``NotLeading``, ``AccessError``.
 
-``nodelock.NodeLocks(client, lockbook.LockSettings(scheduler_name, timeout_s, poll_s, keys), tell)``
-    Feed it: ``node_seen(Node)``, ``node_gone(name)`` from the node handler; ``pod_ended(PodKey)`` when a pod is gone or
-    terminal or its bind-phase becomes ``failed``; ``await sweep()`` as a new leader and at each resync. Ask it:
+``nodelock.NodeLocks(client, lockbook.LockSettings(scheduler_name, timeout_s, poll_s), tell)``
+    ``know(marks)`` at first and when families change. Feed it: ``node_seen(Node)``, ``node_gone(name)`` from the node
+    handler; ``pod_ended(PodKey)`` when a pod is gone or terminal, its bind-phase becomes ``failed``, or a plugin that
+    knows no lock has served it; ``await sweep()`` as a new leader and at each resync. Ask it:
     ``busy(node)``, ``waiting()``. ``tell(LockNews)`` is called when a pod begins to wait and when a lock is forced.
+
+``turns.Turns(client, locks, patience_s)``
+    ``again(Unserved)`` as long as a pod waits for plugins of several families under the node lock;
+    ``over(PodKey, node)`` when such a pod runs; ``forget(PodKey)`` when it has ended.
 
 ``binder.Binder(client, locks, server_version, objection, lock_patience_s)``
     ``await bind(Order) -> Bound | Rejected(why, message, pod) | Gone | BoundElsewhere(node, pod)``: always definite.

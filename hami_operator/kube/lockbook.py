@@ -10,7 +10,7 @@ from typing import Any
 
 from hami_operator.core.errors import ProtocolError
 from hami_operator.core.model import PodKey
-from hami_operator.core.protocol import NODE_LOCK, Lock, format_lock, parse_lock
+from hami_operator.core.protocol import NODE_LOCK, OWN_PREFIX, Lock, format_lock, parse_lock
 
 _MAP_PATH = "/metadata/annotations"
 
@@ -30,19 +30,23 @@ class Turn(enum.Enum):
 class LockSettings:
     """``timeout_s``: age at which a lock expires. ``poll_s``: how soon missed news of a node is noticed.
 
-    ``keys`` are the locks to know of from the start. All but ``hami.io/mutex.lock`` are anonymous: their value is a
-    time and names no pod (Cambricon's ``cambricon.com/dsmlu.lock``); they expire after ``anonymous_timeout_s``.
+    All locks but ``hami.io/mutex.lock`` and those of our own are anonymous: their value is a time and names no pod
+    (Cambricon's ``cambricon.com/dsmlu.lock``); they expire after ``anonymous_timeout_s``.
     """
 
     scheduler_name: str = "hami-scheduler"
     timeout_s: float = 300.0
     poll_s: float = 5.0
-    keys: frozenset[str] = frozenset({NODE_LOCK})
     anonymous_timeout_s: float = 120.0
 
     def timeout_of(self, key: str) -> float:
         """The age at which a lock of this key expires."""
-        return self.timeout_s if key == NODE_LOCK else self.anonymous_timeout_s
+        return self.timeout_s if names_holder(key) else self.anonymous_timeout_s
+
+
+def names_holder(key: str) -> bool:
+    """Whether locks of this key name the pod that holds them."""
+    return key == NODE_LOCK or key.startswith(OWN_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,13 @@ class LockNews:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """A pod in the queue of a node. ``unsure``: a patch of ours got no answer, so the lock may be ours."""
+    """A pod in the queue of a node. ``unsure``: a patch of ours got no answer, so the lock may be ours.
+
+    ``again``: the pod has held the lock and is to get it once more, when its plugin has taken it away.
+    """
 
     pod: PodKey
+    again: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: bool = False
     unsure: bool = False
@@ -71,6 +79,7 @@ class LockState:
 
     ``value`` None: free. ``version`` is the node's resourceVersion we know it from, ``since`` the unix time at which
     we first saw this value. ``holder`` is set while it is a lock that we took. ``bare``: the node has no annotations.
+    ``clearing`` is held by the one who removes it.
     """
 
     node: str
@@ -81,6 +90,7 @@ class LockState:
     holder: PodKey | None = None
     bare: bool = False
     queue: list[Waiter] = field(default_factory=list)
+    clearing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def lock(self) -> Lock | None:
@@ -107,7 +117,7 @@ class LockState:
     def value_for(self, pod: PodKey, now: float) -> str:
         """The text of a lock that ``pod`` takes at ``now`` (unix seconds)."""
         named = format_lock(now, pod.namespace, pod.name)
-        return named if self.key == NODE_LOCK else named.partition(",")[0]
+        return named if names_holder(self.key) else named.partition(",")[0]
 
     def doubt(self) -> None:
         """What we know may be old: the next who needs the lock looks at the node first."""
@@ -138,8 +148,14 @@ class LockBook:
     """The locks of all nodes, by node and key."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._states: dict[str, dict[str, LockState]] = {key: {} for key in keys}
+        self._states: dict[str, dict[str, LockState]] = {}
         self._locked: set[tuple[str, str]] = set()
+        self.know(keys)
+
+    def know(self, keys: Iterable[str]) -> None:
+        """Read these locks, too, from what is learnt from now on."""
+        for key in keys:
+            self._states.setdefault(key, {})
 
     def state(self, node: str, key: str) -> LockState:
         """The state of one lock, made when it is first asked for."""

@@ -11,13 +11,17 @@ from .client import Client, Json
 from .errors import NotFound
 from .fence import PodOnNode, fence
 from .lockbook import LockSettings, LockState
-from .takeover import Holder, Take, Wait, judge, read_holder
+from .takeover import PLAIN, Holder, Marks, Take, Wait, judge, read_holder
 
 
 class LockJudge:
-    """Judges locks as they stand. ``in_hand`` are the uids of the pods that we are binding."""
+    """Judges locks as they stand. ``in_hand`` are the uids of the pods that we are binding.
+
+    ``marks``: how the plugins behind the locks tell how far they are, by key of the lock; to be filled by the owner.
+    """
 
     def __init__(self, client: Client, settings: LockSettings, clock: Callable[[], float], in_hand: Set[str]) -> None:
+        self.marks: dict[str, Marks] = {}
         self._client = client
         self._settings = settings
         self._clock = clock
@@ -41,7 +45,8 @@ class LockJudge:
             if state.holder is not None and age < self._settings.poll_s:
                 return Wait(self._settings.poll_s - age)
         pod = await self._get(owner)
-        return judge(read_holder(pod, state.node, self._settings.scheduler_name, self._in_hand), age, timeout)
+        marks = self.marks.get(state.key, PLAIN)
+        return judge(read_holder(pod, state.node, self._settings.scheduler_name, self._in_hand, marks), age, timeout)
 
     async def fenced(self, state: LockState) -> bool:
         """Fence the holder, a loose pod of ours: whether it is not on this node, now that no Binding can land."""

@@ -1,4 +1,4 @@
-"""The node lock ``hami.io/mutex.lock``: which pod the node's device plugin serves next.
+"""Node locks: which pod the node's device plugin serves next. ``hami.io/mutex.lock`` is the one of HAMi's plugins.
 
 The lock is taken and released by JSON patch with a ``test`` on that key alone, so other writers of the node never
 interfere. Pods that want the same node wait in a queue; only the first looks at the lock, and it is woken by news of
@@ -13,19 +13,19 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from hami_operator.core.model import Node, PodKey
 from hami_operator.core.protocol import NODE_LOCK
 
 from . import paths
+from .background import Background, quietly
 from .backoff import delays, until_answered
 from .client import METADATA_ONLY, Client, Json
-from .errors import Conflict, Invalid, KubeError, NotFound, NotLeading, Unanswered
+from .errors import Conflict, Invalid, NotFound, Unanswered
 from .lockbook import UNKNOWN, LockBook, LockNews, LockSettings, LockState, Turn, Waiter, go_duration
 from .lockjudge import LockJudge
-from .takeover import GONE_SECONDS, Wait
+from .takeover import GONE_SECONDS, Marks, Wait
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,14 @@ class NodeLocks:
         self._settings = settings
         self._tell = tell
         self._clock = clock
-        self._book = LockBook(settings.keys)
+        self._book = LockBook([NODE_LOCK])
         self._judge = LockJudge(client, settings, clock, self.in_hand)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = Background()
+
+    def know(self, marks: Mapping[str, Marks]) -> None:
+        """The locks there are, by key, and how the plugins behind them tell how far they are. Before nodes are seen."""
+        self._book.know(marks)
+        self._judge.marks.update(marks)
 
     # -- news ----------------------------------------------------------------------------------------------------
 
@@ -72,10 +77,10 @@ class NodeLocks:
         self._book.forget(name)
 
     def pod_ended(self, pod: PodKey) -> None:
-        """The pod is gone or terminal, or its plugin failed it: a lock that it still holds is released."""
+        """The pod is gone or terminal, or its plugin failed or served it: a lock that it has no use for is released."""
         for state in self._book.locked():
             if state.may_be_of(pod):
-                self._spawn(self._clear(state))
+                self._background.spawn(self._clear(state))
 
     def abandon(self, uid: str) -> None:
         """The pod needs no lock any more: ``take`` returns ABANDONED if it is still waiting."""
@@ -117,7 +122,17 @@ class NodeLocks:
         """
         state, waiter = self._book.state(node, key), Waiter(pod)
         state.queue.append(waiter)
-        turn = Turn.ABANDONED
+        return await self._queue(state, waiter, patience_s)
+
+    async def take_again(self, node: str, pod: PodKey, patience_s: float, key: str = NODE_LOCK) -> Turn:
+        """As ``take``, for a pod that holds the lock until its plugin takes it away: then it is the next to get it."""
+        state, waiter = self._book.state(node, key), Waiter(pod, again=True)
+        state.queue.insert(0, waiter)
+        return await self._queue(state, waiter, patience_s)
+
+    async def _queue(self, state: LockState, waiter: Waiter, patience_s: float) -> Turn:
+        """Wait in the queue that the waiter stands in, and leave it."""
+        node, pod, turn = state.node, waiter.pod, Turn.ABANDONED
         try:
             turn = await self._wait_turn(state, waiter, patience_s)
         finally:
@@ -125,19 +140,21 @@ class NodeLocks:
             state.wake_first()
         if turn is Turn.NODE_GONE:
             self._book.forget(node)
+        elif waiter.again and turn is not Turn.TAKEN:
+            self._background.spawn(self._clear(state))  # it was in the queue when news of its end came
         elif turn is not Turn.TAKEN and waiter.unsure:
-            await self.release(node, pod, key)
+            await self.release(node, pod, state.key)
         return turn
 
     async def _wait_turn(self, state: LockState, waiter: Waiter, patience_s: float) -> Turn:
         deadline = time.monotonic() + patience_s
-        told, pauses = False, delays()
+        told, pauses = waiter.again, delays()
         while not waiter.abandoned:
             waiter.wake.clear()
             pause = math.inf
             if state.queue[0] is waiter:
                 try:
-                    verdict = await self._attempt(state, waiter.pod)
+                    verdict = await self._attempt(state, waiter)
                 except NotFound:
                     return Turn.NODE_GONE
                 except Unanswered as error:
@@ -156,10 +173,13 @@ class NodeLocks:
                 state.doubt()
         return Turn.ABANDONED
 
-    async def _attempt(self, state: LockState, pod: PodKey) -> Wait | None:
+    async def _attempt(self, state: LockState, waiter: Waiter) -> Wait | None:
         """One try of the first in the queue; None when the lock is taken. Raises KubeError."""
         if state.version == UNKNOWN:
             await self._look(state)
+        pod = waiter.pod
+        if waiter.again and not waiter.unsure and state.may_be_of(pod):
+            return Wait(math.inf)
         if state.value is not None:
             verdict = await self._judge.verdict(state, pod)
             if isinstance(verdict, Wait):
@@ -203,7 +223,7 @@ class NodeLocks:
         What can't be removed is logged and left to the next sweep.
         """
         for state in self._book.locked():
-            await _quietly(self._clear(state))
+            await quietly(self._clear(state))
 
     async def _clear(self, state: LockState) -> None:
         """Remove the node's lock if it may be taken and nobody waits (a waiter takes it instead)."""
@@ -211,10 +231,16 @@ class NodeLocks:
             state.holder = None
             state.wake_first()
             return
-        with contextlib.suppress(NotFound):
-            pause = await until_answered(lambda: self._clear_once(state))
+        async with state.clearing:  # several news of one pod
+            pause = await self._cleared(state)
             if pause <= GONE_SECONDS:
-                self._spawn(self._clear_later(state, pause))
+                self._background.spawn(self._clear_later(state, pause))
+
+    async def _cleared(self, state: LockState) -> float:
+        try:
+            return await until_answered(lambda: self._clear_once(state))
+        except NotFound:
+            return math.inf
 
     async def _clear_later(self, state: LockState, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
@@ -263,18 +289,9 @@ class NodeLocks:
         metadata = answer["metadata"]
         self._book.learn(state.node, metadata.get("annotations") or {}, metadata["resourceVersion"], self._clock())
 
-    # -- background ----------------------------------------------------------------------------------------------
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(_quietly(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def close(self) -> None:
         """Stop the work that news has started."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.close()
 
 
 async def _woken(event: asyncio.Event, timeout_s: float) -> bool:
@@ -284,13 +301,3 @@ async def _woken(event: asyncio.Event, timeout_s: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-async def _quietly(work: Coroutine[Any, Any, None]) -> None:
-    """Work nobody waits for: what goes wrong is logged; the next sweep tries again."""
-    try:
-        await work
-    except NotLeading:
-        return
-    except KubeError as error:
-        log.warning("a node lock could not be released: %s", error)

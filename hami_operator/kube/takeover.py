@@ -12,9 +12,25 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from hami_operator.core.protocol import BIND_PHASE, Phase
+from hami_operator.core.protocol import BIND_PHASE, SERVED, Phase
 
 TERMINAL = frozenset({"Succeeded", "Failed"})
+RUNNING = "Running"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The pod annotations in which the plugin behind a lock tells how far it is.
+
+    ``phase`` holds a ``Phase``; ``served`` (of locks of our own) becomes ``true`` when the pod has its cards.
+    """
+
+    phase: str = BIND_PHASE
+    served: str = ""
+
+
+#: Of a lock that nothing else is known of.
+PLAIN = Marks()
 
 
 class Holder(enum.Enum):
@@ -25,6 +41,8 @@ class Holder(enum.Enum):
     GONE = "the pod is gone"
     TERMINAL = "the pod has ended"
     FAILED = "the device plugin failed the pod"
+    SERVED = "the pod has its cards"
+    RUNNING = "the pod runs, though its device plugin does not say that it has its cards"
     ELSEWHERE = "the pod is bound to another node"
     LOOSE = "the pod is ours, unbound, and nobody is binding it"
     IN_HAND = "we are binding the pod"
@@ -48,7 +66,9 @@ class Take:
     warn: bool = False
 
 
-_AT_ONCE = frozenset({Holder.UNREADABLE, Holder.GONE, Holder.TERMINAL, Holder.FAILED, Holder.ELSEWHERE, Holder.LOOSE})
+#: Of whom a lock may be taken at once; with a warning, where something is not as it should be.
+_AT_ONCE = frozenset(Holder) - {Holder.UNNAMED, Holder.IN_HAND, Holder.ALLOCATING, Holder.OTHER}
+_WARN = frozenset({Holder.UNREADABLE, Holder.RUNNING})
 
 #: A pod that was deleted by force leaves its kubelet's Allocate call behind, and that call does not say for which pod
 #: it is: the plugin would serve it the cards of whoever holds the lock by then. So a lock must be this old, in seconds.
@@ -57,10 +77,10 @@ GONE_SECONDS = 5.0
 
 def judge(holder: Holder, age_s: float, timeout_s: float) -> Take | Wait:
     """Whether a lock that is ``age_s`` seconds old may be taken from ``holder``."""
-    if holder is Holder.GONE and age_s < GONE_SECONDS:
+    if holder in (Holder.GONE, Holder.RUNNING) and age_s < GONE_SECONDS:
         return Wait(GONE_SECONDS - age_s)
     if holder in _AT_ONCE:
-        return Take(holder, fence=holder is Holder.LOOSE, warn=holder is Holder.UNREADABLE)
+        return Take(holder, fence=holder is Holder.LOOSE, warn=holder in _WARN)
     if holder is Holder.IN_HAND:
         return Wait(math.inf)
     if age_s >= 2 * timeout_s:
@@ -70,7 +90,9 @@ def judge(holder: Holder, age_s: float, timeout_s: float) -> Take | Wait:
     return Take(holder) if age_s >= timeout_s else Wait(timeout_s - age_s)
 
 
-def read_holder(pod: Mapping[str, Any] | None, node: str, scheduler_name: str, in_hand: Set[str]) -> Holder:
+def read_holder(
+    pod: Mapping[str, Any] | None, node: str, scheduler_name: str, in_hand: Set[str], marks: Marks = PLAIN
+) -> Holder:
     """The state of the pod object that the lock of ``node`` names; None: there is no such pod.
 
     ``in_hand`` are the uids of the pods that we are binding.
@@ -78,11 +100,17 @@ def read_holder(pod: Mapping[str, Any] | None, node: str, scheduler_name: str, i
     if pod is None:
         return Holder.GONE
     metadata, spec = pod.get("metadata") or {}, pod.get("spec") or {}
-    if (pod.get("status") or {}).get("phase") in TERMINAL:
+    stage, annotations = (pod.get("status") or {}).get("phase"), metadata.get("annotations") or {}
+    if stage in TERMINAL:
         return Holder.TERMINAL
-    phase = (metadata.get("annotations") or {}).get(BIND_PHASE)
+    phase = annotations.get(marks.phase)
     if phase == Phase.FAILED:
         return Holder.FAILED
+    if marks.served and spec.get("nodeName") == node:  # then our Binding has landed, whether we know it or not
+        if annotations.get(marks.served) == SERVED:
+            return Holder.SERVED
+        if stage == RUNNING:
+            return Holder.RUNNING
     if metadata.get("uid") in in_hand:
         return Holder.IN_HAND
     if not spec.get("nodeName"):

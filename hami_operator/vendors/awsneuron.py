@@ -62,6 +62,8 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             key=KEY,
             names=ResourceNames(settings.count_name, cores=settings.core_name),
             allocated_key="hami.io/aws-neuron-devices-allocated",
+            lock_key=protocol.OWN_LOCK.format("aws-neuron"),
+            served_key=ALLOCATED,
             request_of=_request,
             inventory_of=_inventory,
             selection=SelectionKeys(

@@ -84,6 +84,8 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             names=ResourceNames(settings.count_name, memory=settings.percentage_name),
             register_key=SHARED_CAPACITY,
             allocated_key="hami.io/enflame-vgpu-devices-allocated",
+            lock_key=protocol.OWN_LOCK.format("enflame-vgpu"),
+            served_key=ASSIGNED,
             live_name=SLICES_NAME,
             byte_suffixes=frozenset(),
             request_of=_request,

@@ -71,6 +71,8 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             ),
             register_key=DRS_CAPACITY,
             allocated_key="hami.io/enflame-vgpu-devices-allocated",
+            lock_key=protocol.OWN_LOCK.format("enflame-drs"),
+            served_key=ASSIGNED,
             request_of=_request,
             inventory_of=_inventory,
             selection=SelectionKeys(use_uuid="enflame.com/use-gpuuuid", nouse_uuid="enflame.com/nouse-gpuuuid"),

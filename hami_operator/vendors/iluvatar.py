@@ -28,6 +28,8 @@ KEY = "Iluvatar"
 
 UNIT_MIB = 256
 CARD_CORES = 100
+#: The flag that gpu-manager sets to ``true`` when the pod has its cards.
+ASSIGNED = "iluvatar.ai/gpu-assigned"
 INDEX_PREFIX = "iluvatar.ai/predicate-gpu-idx-"
 
 
@@ -62,7 +64,9 @@ def _counted_profile(names: SharedNames) -> Profile:
         inventory_of=SplitCards("iluvatar", CARD_CORES).devices,
         live_name=names.core_name,
         selection=SelectionKeys(use_uuid="iluvatar.ai/use-gpuuuid", nouse_uuid="iluvatar.ai/nouse-gpuuuid"),
-        extra_keys=("iluvatar.ai/gpu-assigned", "iluvatar.ai/predicate-time"),
+        lock_key=protocol.OWN_LOCK.format("iluvatar"),
+        served_key=ASSIGNED,
+        extra_keys=(ASSIGNED, "iluvatar.ai/predicate-time"),
         extra_prefixes=(INDEX_PREFIX,),
         memory_unit_mib=UNIT_MIB,
         core_max=protocol.INT32_MAX,
@@ -123,7 +127,7 @@ def _admit_chip(profile: Profile, container: Container, annotations: Mapping[str
 def _annotate_indexes(grant: Grant) -> dict[str, str]:
     """What gpu-manager reads: card indexes by container position, none for a container without cards."""
     written = annotate_lists(grant)
-    written |= {"iluvatar.ai/gpu-assigned": "false", "iluvatar.ai/predicate-time": grant.nanoseconds}
+    written |= {ASSIGNED: "false", "iluvatar.ai/predicate-time": grant.nanoseconds}
     for position, shares in enumerate(grant.given):
         if shares:
             written[f"{INDEX_PREFIX}{position}"] = grant.indexes(shares)

@@ -66,6 +66,7 @@ def profiles(settings: Settings) -> tuple[Profile, ...]:
             to_allocate_key=TO_ALLOCATE,
             allocated_key=ALLOCATED,
             lock_key="hamivgpu",
+            phase_key=PHASE,
             request_of=_request,
             inventory_of=partial(_inventory, mig.read_geometries(settings.mig_geometries)),
             selection=SelectionKeys(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hami_operator.kube.takeover import Holder, Take, Wait, judge, read_holder
+from hami_operator.kube.takeover import Holder, Marks, Take, Wait, judge, read_holder
 
 TIMEOUT = 300.0
 
@@ -21,6 +21,9 @@ JUDGED = [
     (Holder.ELSEWHERE, 0, Take(Holder.ELSEWHERE)),
     (Holder.LOOSE, 0, Take(Holder.LOOSE, fence=True)),
     (Holder.UNREADABLE, 0, Take(Holder.UNREADABLE, warn=True)),
+    (Holder.SERVED, 0, Take(Holder.SERVED)),
+    (Holder.RUNNING, 0, Wait(5)),  # its plugin may be about to say that it is served
+    (Holder.RUNNING, 5, Take(Holder.RUNNING, warn=True)),
     (Holder.ALLOCATING, 0, Wait(600)),
     (Holder.OTHER, 0, Wait(300)),
     (Holder.UNNAMED, 0, Wait(300)),
@@ -85,3 +88,39 @@ def test_a_pod_that_we_are_binding_is_in_hand(obj: dict[str, Any]) -> None:
 
 def test_a_failed_pod_is_not_in_hand_any_more() -> None:
     assert read_holder(pod(bind_phase="failed"), "n1", "hami-scheduler", {"u1"}) is Holder.FAILED
+
+
+OWN = Marks(served="vendor.com/assigned")
+THEIRS = Marks(phase="vendor.com/bind-phase")
+
+
+def marked(key: str, value: str, **changes: Any) -> dict[str, Any]:
+    obj = pod(**{"node": "n1", "bind_phase": "allocating", **changes})
+    return {**obj, "metadata": {**obj["metadata"], "annotations": {"hami.io/bind-phase": "allocating", key: value}}}
+
+
+MARKED = [
+    # a plugin that knows no lock, and sets a flag in the end
+    (OWN, marked("vendor.com/assigned", "false"), Holder.ALLOCATING),
+    (OWN, marked("vendor.com/assigned", "true"), Holder.SERVED),
+    (OWN, marked("vendor.com/assigned", "yes"), Holder.ALLOCATING),
+    (OWN, marked("vendor.com/assigned", "false", phase="Running"), Holder.RUNNING),
+    (OWN, marked("vendor.com/assigned", "true", phase="Running"), Holder.SERVED),
+    (OWN, marked("vendor.com/assigned", "true", phase="Failed"), Holder.TERMINAL),
+    (OWN, marked("vendor.com/assigned", "true", node=None), Holder.LOOSE),  # left from elsewhere: it is not served here
+    (OWN, marked("vendor.com/assigned", "true", node="n2"), Holder.ELSEWHERE),
+    # a plugin that tells its phase under a key of its own
+    (THEIRS, marked("vendor.com/bind-phase", "allocating"), Holder.ALLOCATING),
+    (THEIRS, marked("vendor.com/bind-phase", "failed"), Holder.FAILED),
+    (THEIRS, marked("vendor.com/bind-phase", "success"), Holder.OTHER),
+]
+
+
+@pytest.mark.parametrize(("marks", "obj", "holder"), MARKED)
+def test_a_holder_is_known_by_what_its_plugin_writes(marks: Marks, obj: dict[str, Any], holder: Holder) -> None:
+    assert read_holder(obj, "n1", "hami-scheduler", frozenset(), marks) is holder
+
+
+def test_a_served_pod_is_not_in_hand_any_more() -> None:
+    served = marked("vendor.com/assigned", "true")
+    assert read_holder(served, "n1", "hami-scheduler", {"u1"}, OWN) is Holder.SERVED

@@ -80,6 +80,27 @@ force unless their section is set to `null`.
 This page is made from the profiles and the examples (`tests/manifests/test_docs.py`).
 """
 
+#: At the end of the page; the table is made from the profiles.
+TAIL = """## One pod after the other on a node
+
+A device plugin is told how many cards a container gets, not for which pod; so pods of one family are bound to a node
+one after the other. Most plugins take the pod that the node lock names. Those of AWS Neuron, Enflame (shares and
+partitions) and Iluvatar (2.7) know no lock, they take the oldest pod that waits: for these the operator locks the node
+under a key of its own, until the plugin sets the mark in the table, or the pod runs. When a pod runs without its mark
+the next one goes on once the lock is five seconds old, with the warning `NodeLockForced`; a lock of a pod that neither
+runs nor gets its mark expires after twice `nodeLock.expireSeconds`. Whole cards of MetaX and Enflame are chosen by
+their plugins; the plugins of Moore Threads and of Kunlunxin's whole cards have neither lock nor mark, two of their pods
+that wait on one node at the same time can be taken for one another.
+
+{locks}
+
+A pod of two families under the same lock (NVIDIA and Ascend, say) is served as well as can be: each plugin takes the
+lock away when it has served the pod, and the operator takes it again for the same pod, before any other, with the phase
+`allocating`. The kubelet asks the second plugin right after the first; a plugin that is asked before the lock is there
+again fails the pod, which its controller then creates anew. With `webhook: {{sharedLock: deny}}` such pods are refused.
+Families without a common lock may be mixed freely.
+"""
+
 
 def comment(file: Path) -> str:
     """The comment at the top of an example, as one line."""
@@ -130,6 +151,16 @@ def annotation_rows(profiles: list[Profile]) -> list[str]:
     return ["| Annotation of the pod | Effect |", "|---|---|", *rows] if rows else []
 
 
+def lock_table(profiles: tuple[Profile, ...]) -> str:
+    """The locks there are, with their families."""
+    rows = ["| Annotation of the node | Families | Mark on the pod |", "|---|---|---|"]
+    for key in dict.fromkeys(p.lock_key for p in profiles if p.lock_key):
+        here = [p for p in profiles if p.lock_key == key]
+        mark = f'`{here[0].served_key}: "true"`' if here[0].served_key else "the plugin takes the lock away"
+        rows.append(f"| `{key}` | {', '.join(f'`{p.key}`' for p in here)} | {mark} |")
+    return "\n".join(rows)
+
+
 def result(folder: str, name: str) -> str:
     """Where the result of an example stands; those without one are for admission alone."""
     there = (RESULTS / folder / name).exists()
@@ -153,6 +184,7 @@ def page() -> str:
             link = f"[{file.stem}](../manifests/examples/{folder}/{file.name})"
             rows.append(f"| {link} | {comment(file)} | {result(folder, file.name)} |")
         parts.append("\n".join(rows) + "\n")
+    parts.append(TAIL.format(locks=lock_table(profiles)))
     return "\n".join(parts)
 
 

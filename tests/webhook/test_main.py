@@ -72,7 +72,12 @@ def test_what_cannot_work_is_said_and_not_traced(arguments, words):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("[]", "no YAML mapping"), ("a: [", "no valid YAML"), ("webhook: {privileged: perhaps}", "webhook.privileged")],
+    [
+        ("[]", "no YAML mapping"),
+        ("a: [", "no valid YAML"),
+        ("webhook: {privileged: perhaps}", "webhook.privileged"),
+        ("webhook: {sharedLock: perhaps}", "webhook.sharedLock"),
+    ],
 )
 def test_bad_settings_are_refused_by_field(tmp_path, content, words):
     file = tmp_path / "config.yaml"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from hami_operator import config
 from hami_operator.core.vendor import Admission, Hooks
-from webhook.mutate import ANNOTATIONS_LIMIT_BYTES, RESERVED_BYTES, Patch, Privileged, Refusal
+from webhook.mutate import ANNOTATIONS_LIMIT_BYTES, RESERVED_BYTES, Patch, Privileged, Refusal, SharedLock
 
 from .pods import (
     HARMLESS,
@@ -286,6 +287,34 @@ def test_a_privileged_container_is_let_in_with_a_warning_where_that_is_chosen():
     assert warnings == (
         "container 'main' asks for nvidia.com/gpu 1 and is privileged: it would see every card of its node",
     )
+
+
+MIXED = pod(container("a", limits={"gpu": 1}), container("b", limits={"hygon.com/dcunum": 1}))
+ALL = config.DevicesSection(volcano={}).profiles()
+
+
+def test_two_families_under_one_lock_are_admitted_unless_that_is_denied():
+    admitted(MIXED, profiles=ALL)
+    refusal = judge(MIXED, ALL, replace(SETTINGS, shared_lock=SharedLock.DENY))
+    assert refusal == Refusal(
+        "container 'a' asks for nvidia.com/gpu and container 'b' for hygon.com/dcunum: their device plugins share the "
+        "node lock hami.io/mutex.lock, which the first takes away from the second; allowed is one of the two per pod"
+    )
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param([{"gpu": 1}, {"gpu": 1}], id="one family in two containers"),
+        pytest.param([{"gpu": 1}, {"aws.amazon.com/neuron": 1}], id="a lock of our own"),
+        pytest.param([{"gpu": 1}, {"volcano.sh/vgpu-number": 1}], id="a lock of another key"),
+        pytest.param([{"metax-tech.com/gpu": 1}, {"enflame.com/gcu": 1}], id="no lock"),
+        pytest.param([{"gpu": 1}, {"hygon.com/dcunum": 0}], id="none of the second"),
+    ],
+)
+def test_what_shares_no_lock_is_never_denied(limits):
+    obj = pod(*(container(f"c{n}", limits=amounts) for n, amounts in enumerate(limits)))
+    admitted(obj, profiles=ALL, settings=replace(SETTINGS, shared_lock=SharedLock.DENY))
 
 
 def test_a_privileged_container_that_asks_for_nothing_is_no_matter():

@@ -16,7 +16,7 @@ from hami_operator.kube.client import Client
 from hami_operator.kube.errors import NotLeading
 from hami_operator.kube.lockbook import LockNews, LockSettings, Turn
 from hami_operator.kube.nodelock import NodeLocks
-from hami_operator.kube.takeover import GONE_SECONDS
+from hami_operator.kube.takeover import GONE_SECONDS, Marks
 from tests.cluster.kube.conftest import World, until
 from tests.faultproxy import FaultProxy, Kind
 
@@ -413,7 +413,8 @@ async def test_an_anonymous_lock_of_others_expires_after_two_minutes(
 
 async def test_an_anonymous_lock_of_ours_is_known_by_its_pod(client: Client, world: World) -> None:
     clock = Clock()
-    locks = NodeLocks(client, LockSettings(poll_s=0.0, keys=frozenset({NODE_LOCK, DSMLU})), clock=clock)
+    locks = NodeLocks(client, LockSettings(poll_s=0.0), clock=clock)
+    locks.know({DSMLU: Marks()})
     node, holder, waiter = await world.node(), await world.pod(), await world.pod()
     assert await locks.take(node, holder, 0, DSMLU) is Turn.TAKEN
     await world.bind(holder, node, annotations={BIND_PHASE: "allocating"})
