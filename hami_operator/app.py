@@ -225,7 +225,7 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
         locks.pod_ended(pod)
         turns.forget(pod)
 
-    recorder.urgent = lambda: bool(locks.in_hand)
+    recorder.urgent = locks.at_work
     world.report = voice.problem
     world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
     world.pod_ended, world.pod_served = pod_ended, locks.pod_ended

@@ -63,6 +63,7 @@ class LockNews:
 class Waiter:
     """A pod in the queue of a node. ``unsure``: a patch of ours got no answer, so the lock may be ours.
 
+    ``told``: somebody else has the lock, and that the pod waits for it was told.
     ``again``: the pod has held the lock and is to get it once more, when its plugin has taken it away.
     """
 
@@ -71,6 +72,7 @@ class Waiter:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: bool = False
     unsure: bool = False
+    told: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -101,6 +101,11 @@ class NodeLocks:
             waiting[state.node] += len(state.queue)
         return dict(waiting)
 
+    def at_work(self) -> bool:
+        """Whether some pod is being bound that does not merely wait for a lock."""
+        idle = {waiter.pod.uid for state in self._book.queues() for waiter in state.queue if waiter.told}
+        return not self.in_hand <= idle
+
     def held(self) -> list[LockState]:
         """The locks that stand, by name of node; not to be changed by the caller."""
         return self._book.locked()
@@ -148,7 +153,7 @@ class NodeLocks:
 
     async def _wait_turn(self, state: LockState, waiter: Waiter, patience_s: float) -> Turn:
         deadline = time.monotonic() + patience_s
-        told, pauses = waiter.again, delays()
+        waiter.told, pauses = waiter.again, delays()
         while not waiter.abandoned:
             waiter.wake.clear()
             pause = math.inf
@@ -163,8 +168,8 @@ class NodeLocks:
                 if verdict is None:
                     return Turn.TAKEN
                 pause = min(verdict.seconds, self._settings.poll_s)
-            if not told and pause > 0:
-                told = True
+            if not waiter.told and pause > 0:
+                waiter.told = True
                 self._tell(LockNews(state.node, waiter.pod, self.busy_text(state.node, state.key), forced=False))
             left = deadline - time.monotonic()
             if left <= 0:

@@ -195,6 +195,23 @@ async def test_the_holder_takes_its_own_lock_again_with_a_new_time(client: Clien
 # -- waiting -----------------------------------------------------------------------------------------------------
 
 
+async def test_a_pod_that_waits_for_a_lock_is_no_work_under_way(client: Client, world: World) -> None:
+    told: list[LockNews] = []
+    locks = NodeLocks(client, LockSettings(), told.append)
+    node, holder, waits, other = await world.node(), await world.pod(), await world.pod(), await world.pod()
+    await world.bind(holder, node, annotations={BIND_PHASE: "allocating"})
+    assert await locks.take(node, holder, 0) is Turn.TAKEN
+    locks.in_hand.add(waits.uid)
+    assert locks.at_work()
+    waiting = asyncio.ensure_future(locks.take(node, waits, 20))
+    await until(lambda: bool(told), "it was told that it waits")
+    assert not locks.at_work()
+    locks.in_hand.add(other.uid)
+    assert locks.at_work()
+    locks.abandon(waits.uid)
+    assert await waiting is Turn.ABANDONED
+
+
 async def test_who_waits_is_woken_by_news_of_the_node(client: Client, world: World) -> None:
     told: list[LockNews] = []
     locks = locks_of(client, tell=told.append)
