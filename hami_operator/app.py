@@ -1,34 +1,26 @@
-"""The composition root: the one place that constructs clients, vendors, sensors, loop and servers, and their lifetimes.
-
-Start: endpoints -> first lists -> watches -> election -> (leading) fence what the last leader left -> decide.
-Stop: no more decisions -> bindings under way -> events -> watches -> endpoints.
-"""
+"""The composition root: the one place that constructs clients, vendors, sensors and loop; ``lifetime`` runs them."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import kopf
-
 from hami_operator.config import DevicesSection, Settings
 from hami_operator.core.model import PodKey
-from hami_operator.endpoints import endpoints, remember
+from hami_operator.endpoints import remember
 from hami_operator.fencing import fence_pending
-from hami_operator.handlers import lifecycle
 from hami_operator.handlers.nodes import on_node_event
 from hami_operator.handlers.pods import on_pod_event
 from hami_operator.handlers.quotas import on_extended_quota_event, on_resource_quota_event
 from hami_operator.handlers.volumes import on_claim_event, on_volume_event
 from hami_operator.kube import paths
-from hami_operator.kube.access import Access, load_access
+from hami_operator.kube.access import Access
+from hami_operator.kube.background import beside
 from hami_operator.kube.binder import Binder
 from hami_operator.kube.client import Client, server_version
 from hami_operator.kube.errors import NotFound
@@ -45,7 +37,6 @@ from hami_operator.orders import lock_marks, objection
 from hami_operator.queue import Queue
 from hami_operator.quotastatus import QuotaStatus
 from hami_operator.reload import DeviceConfig
-from hami_operator.serving import server
 from hami_operator.serving.history import History
 from hami_operator.telemetry import Telemetry
 from hami_operator.voice import Voice
@@ -137,7 +128,7 @@ class App:
         self.world.pod_left = binder.abandon
         loop = Loop(self.world, binder, self.voice, self.telemetry)
         try:
-            async with _background(self.quota_status.run(functools.partial(write_status, guarded))):
+            async with beside(self.quota_status.run(functools.partial(write_status, guarded))):
                 await loop.run()
         finally:  # without the lease nothing more can be written: what is under way is for the next leader to fence
             await loop.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)
@@ -264,84 +255,3 @@ def _sensor(client: Client, name: str, world: World, history: History, resync_s:
         remember(history, world, name, obj, gone=kind == DELETED)
 
     return Reflector(client, path, take, ReflectorSettings(resync_s=resync_s))
-
-
-async def run(settings: Settings, kubeconfig: str | None) -> None:
-    """Run the operator until SIGTERM or SIGINT.
-
-    Raises:
-        KubeError: the cluster can't be reached or refuses what we need.
-        OSError: the address to serve on is taken.
-    """
-    stop = asyncio.Event()
-    telemetry = Telemetry()
-    access = await load_access(kubeconfig)
-    async with Client(access, observe=telemetry.exchange) as client:
-        app = build(settings, access, client, telemetry)
-        listening = await server.serve(endpoints(app), settings.serving.host, settings.serving.port)
-        try:
-            await app.fill()
-            async with _watching(app, stop), _beside(app):
-                await _until_stopped(app, stop)
-        finally:
-            await app.turns.close()
-            await app.locks.close()
-            await app.recorder.close()
-            await listening.cleanup()
-
-
-async def _until_stopped(app: App, stop: asyncio.Event) -> None:
-    """Stand for election, or lead at once where there is only one of us, until told to stop."""
-    work = asyncio.ensure_future(app.elector.run(app.lead))
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopped.cancel()
-        if not work.done():
-            work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
-
-
-@contextlib.asynccontextmanager
-async def _background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Tasks that run for ever beside the body: an error in one of them ends all, the end of the body ends them."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
-        yield
-        for task in tasks:
-            task.cancel()
-
-
-def _beside(app: App) -> contextlib.AbstractAsyncContextManager[None]:
-    config = app.device_config
-    return _background(
-        *([config.follow(app.reconfigure, app.complain)] if config is not None else []),
-        app.recorder.run(),
-        *(sensor.keep_in_step(app.mended(name)) for name, sensor in app.sensors.items()),
-        app.tend(),
-    )
-
-
-@contextlib.asynccontextmanager
-async def _watching(app: App, stop: asyncio.Event) -> AsyncIterator[None]:
-    """The sensors: Kopf, or our own streams for big clusters. ``stop`` is set by a signal, or when Kopf ends."""
-    if app.settings.watch == "stream":
-        works = [sensor.follow() for sensor in app.sensors.values()]
-    else:
-        kopf_tasks = await lifecycle.spawn({name: sensor.observe for name, sensor in app.sensors.items()}, app.access)
-        works = [_kopf(kopf_tasks, stop)]
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):  # Kopf has just taken them
-        loop.add_signal_handler(number, stop.set)
-    async with _background(*works):
-        yield
-
-
-async def _kopf(tasks: Collection[asyncio.Task[Any]], stop: asyncio.Event) -> None:
-    """Kopf's own supervision. It cancels every task it does not know when it ends, so it has to end last."""
-    try:
-        await kopf.run_tasks(tasks, ignored=asyncio.all_tasks())
-    finally:
-        stop.set()

@@ -32,7 +32,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 
 #: What only these may import.
 ONLY: dict[str, tuple[str, ...]] = {
-    "kopf": ("hami_operator.handlers", "hami_operator.app"),
+    "kopf": ("hami_operator.handlers",),
     "kubernetes_asyncio": ("hami_operator.kube",),
     "webhook": ("webhook", "hami_operator.cli"),
     "hami_operator.sandbox": ("hami_operator.sandbox", "hami_operator.cli"),

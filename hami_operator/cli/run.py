@@ -37,12 +37,12 @@ def run(kubeconfig: str | None, config: Path | None, verbose: int, log_format: s
 
 
 def _run(settings: Settings, kubeconfig: str | None) -> int:
-    from hami_operator import app  # noqa: PLC0415 - Kopf takes a second to import, --help need not wait for it
+    from hami_operator import lifetime  # noqa: PLC0415 - Kopf takes a second to import, --help need not wait for it
 
     status = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.run(settings, kubeconfig))
+            runner.run(lifetime.run(settings, kubeconfig))
     except* (KubeError, OSError) as group:
         for error in _errors(group):
             click.echo(f"Error: {error}", err=True)

@@ -117,3 +117,11 @@ async def spawn(sinks: Mapping[str, Sink], access: Access) -> Collection[asyncio
         registry=registry(sinks, access), settings=settings(), standalone=True, clusterwide=True
     )
     return tasks
+
+
+async def supervise(tasks: Collection[asyncio.Task[Any]], stop: asyncio.Event) -> None:
+    """Kopf's own supervision. It cancels every task it does not know when it ends, so it has to end last."""
+    try:
+        await kopf.run_tasks(tasks, ignored=asyncio.all_tasks())
+    finally:
+        stop.set()

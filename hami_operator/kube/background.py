@@ -1,10 +1,11 @@
-"""Work that news has started and nobody waits for: what goes wrong is logged, and left to the next news or sweep."""
+"""Work beside other work: for as long as something else goes on, or started by news and nobody waits for it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from .errors import KubeError, NotLeading
@@ -13,7 +14,8 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """Tasks of one owner, which is to close it."""
+    """Work that news has started. It belongs to an owner, which is to close it; what goes wrong is left to the next
+    news or sweep."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -39,3 +41,13 @@ async def quietly(work: Coroutine[Any, Any, None]) -> None:
         return
     except KubeError as error:
         log.warning("a node lock could not be released or given: %s", error)
+
+
+@contextlib.asynccontextmanager
+async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Tasks that run for ever beside the body: an error in one of them ends all, the end of the body ends them."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        yield
+        for task in tasks:
+            task.cancel()
