@@ -187,46 +187,18 @@ class App:
 def build(settings: Settings, access: Access, client: Client, telemetry: Telemetry) -> App:
     """Put the parts together; nothing starts yet."""
     world = World(settings.scheduler_name, empty_cluster(settings), Queue(), time.time, adopt=settings.adopt)
-    lease = settings.leader
-    elector = Elector(
-        client,
-        LeaseSettings(
-            lease.namespace,
-            lease.name,
-            duration_s=lease.lease_seconds,
-            renew_deadline_s=lease.renew_deadline_seconds,
-            retry_s=lease.retry_seconds,
-        ),
-        changed=telemetry.leading,
-    )
-    recorder = Recorder(client)
+    elector = _elector(settings, client, telemetry)
     guarded = client.guarded(lambda: elector.is_leader)
+    recorder, history, status = Recorder(client), History(), QuotaStatus(world)
     voice = Voice(recorder, guarded)
-
-    def lock_news(news: LockNews) -> None:
-        telemetry.lock(news)
-        voice.lock(news)
-
-    lock_settings = LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds)
-    locks = NodeLocks(guarded, lock_settings, lock_news)
+    locks = _locks(settings, guarded, telemetry, voice)
     locks.know(lock_marks(world.cluster.profiles))
     turns = Turns(guarded, locks, settings.node_lock.wait_seconds)
-
-    def pod_ended(pod: PodKey) -> None:
-        locks.pod_ended(pod)
-        turns.forget(pod)
-
-    recorder.urgent = locks.at_work
-    world.report = voice.problem
-    world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
-    world.pod_ended, world.pod_served = pod_ended, locks.pod_ended
-    world.lock_again, world.lock_over = turns.again, turns.over
-    history = History()
+    _connect(world, locks, turns)
+    recorder.urgent, world.report, world.own_quota_seen = locks.at_work, voice.problem, status.seen
     sensors = {name: _sensor(client, name, world, history, settings.resync_seconds) for name in SENSORS}
     if settings.quota.crd == "off":
         del sensors[OWN_QUOTAS]
-    status = QuotaStatus(world)
-    world.own_quota_seen = status.seen
     path = settings.device_config_file
     config = DeviceConfig(path, settings.devices) if path is not None else None
     return App(
@@ -245,6 +217,38 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
         history=history,
         quota_status=status,
     )
+
+
+def _elector(settings: Settings, client: Client, telemetry: Telemetry) -> Elector:
+    lease = settings.leader
+    terms = LeaseSettings(
+        lease.namespace,
+        lease.name,
+        duration_s=lease.lease_seconds,
+        renew_deadline_s=lease.renew_deadline_seconds,
+        retry_s=lease.retry_seconds,
+    )
+    return Elector(client, terms, changed=telemetry.leading)
+
+
+def _locks(settings: Settings, guarded: Client, telemetry: Telemetry, voice: Voice) -> NodeLocks:
+    def tell(news: LockNews) -> None:
+        telemetry.lock(news)
+        voice.lock(news)
+
+    return NodeLocks(guarded, LockSettings(settings.scheduler_name, settings.node_lock.expire_seconds), tell)
+
+
+def _connect(world: World, locks: NodeLocks, turns: Turns) -> None:
+    """What news of nodes and pods does to the locks."""
+
+    def pod_ended(pod: PodKey) -> None:
+        locks.pod_ended(pod)
+        turns.forget(pod)
+
+    world.node_seen, world.node_gone, world.busy = locks.node_seen, locks.node_gone, locks.busy
+    world.pod_ended, world.pod_served = pod_ended, locks.pod_ended
+    world.lock_again, world.lock_over = turns.again, turns.over
 
 
 def _sensor(client: Client, name: str, world: World, history: History, resync_s: float) -> Reflector:
