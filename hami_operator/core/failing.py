@@ -55,6 +55,10 @@ class Failing:
         """The pod is gone: it needs not be remembered as counted."""
         self._counted.pop(uid, None)
 
+    def forget_node(self, node: str) -> None:
+        """The node is gone: another one of its name has plugins of its own."""
+        self._troubles = {place: trouble for place, trouble in self._troubles.items() if place[0] != node}
+
     def active(self, place: Place, now: float) -> bool:
         """Whether the place is left alone now."""
         trouble = self._troubles.get(place)

@@ -54,4 +54,5 @@ def on_node_gone(world: World, name: str) -> None:
     if world.cluster.inventory.remove(name):
         log.info("node %s is gone", name)
     world.cluster.set_busy(name, locked=False)
+    world.cluster.failing.forget_node(name)
     world.node_gone(name)

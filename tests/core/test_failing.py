@@ -53,6 +53,16 @@ def test_a_success_from_before_the_failure_proves_nothing(since: float, ends: bo
     assert not failing.ended(("n2", "NVIDIA"), NOW + 9)
 
 
+def test_a_node_that_comes_back_under_the_same_name_begins_anew() -> None:
+    failing = Failing()
+    for place in (PLACE, ("n2", "NVIDIA")):
+        failing.failed(place, f"a-{place[0]}", NOW)
+    failing.forget_node("n1")
+    assert not failing.active(PLACE, NOW)
+    assert failing.active(("n2", "NVIDIA"), NOW)
+    assert failing.failed(PLACE, "b", NOW) == NOW + FIRST_SECONDS
+
+
 def test_a_place_is_due_once_and_its_failures_are_remembered() -> None:
     failing = Failing()
     failing.failed(PLACE, "a", NOW)
