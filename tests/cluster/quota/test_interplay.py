@@ -59,3 +59,16 @@ async def test_cards_of_a_running_pod_cannot_be_resized(stage: QuotaStage) -> No
             f"{pod_path(stage.namespace, 'one')}/resize", patch, "application/strategic-merge-patch+json"
         )
     await stage.summary("gpu 1/4, gpumem 1000/4000")
+
+
+async def test_a_pod_behind_kueues_gate_is_charged_nothing_and_afterwards_like_any_other(stage: QuotaStage) -> None:
+    await stage.limit({MEM: 1000})
+    await stage.create("held", container(gpu=1, mem=1000), schedulingGates=[{"name": "kueue.x-k8s.io/admission"}])
+    await stage.create("one", container(gpu=1, mem=1000))
+    await stage.running("one")
+    await stage.summary("gpumem 1000/1000")
+    await stage.api.patch(pod_path(stage.namespace, "held"), {"spec": {"schedulingGates": None}})
+    assert "asked 1000, used 1000, hard 1000" in await stage.refused("held", "ResourceQuotaNotFit")
+    await stage.api.delete(pod_path(stage.namespace, "one"))
+    await stage.running("held")
+    await stage.summary("gpumem 1000/1000")
