@@ -134,16 +134,17 @@ class App:
             await loop.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)
 
     async def reconfigure(self, devices: DevicesSection) -> None:
-        """Put other families in force: everything is read anew by them, reservations are carried over."""
-        world, old, claims = self.world, self.world.cluster.ledger, self.world.cluster.around.claims
+        """Put other families in force: everything is read anew by them; what no list tells is carried over."""
+        world, old = self.world, self.world.cluster
         world.may_decide.clear()
         try:
             world.cluster = empty_cluster(self.settings.model_copy(update={"devices": devices}))
             for pod in world.queue.pods():
-                record = old.record(pod.key.uid)
+                record = old.ledger.record(pod.key.uid)
                 if record is not None and record.assumed:
                     world.cluster.ledger.assume(pod, record.node, record.allocation)
-            world.cluster.around.claims.update(claims)
+            world.cluster.failing = old.failing
+            world.cluster.around.claims.update(old.around.claims)
             self.locks.know(lock_marks(world.cluster.profiles))
             sensors = (self.sensors[NODES], self.sensors[PODS], *self._quota_sensors())
             await asyncio.gather(*(sensor.refill() for sensor in sensors))
