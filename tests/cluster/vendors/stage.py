@@ -65,6 +65,7 @@ _TIMES = re.compile(r"(time|TIME)$")
 _CACHE = re.compile(r"[0-9a-f-]{36}(?=\.cache)")
 _OTHERS = re.compile(r"\d+(?= nodes)|(?<=\()[^()]*and \d+ more(?=\))")
 _SICK_CARDS = re.compile(r'hami_operator_cards\{.*health="unhealthy"')
+_LOCKS = re.compile(r"hami_operator_node_locks ")
 _LEFT_OUT = ("hami-operator.io/epoch", "kubectl.kubernetes.io/last-applied-configuration")
 
 
@@ -134,8 +135,12 @@ class Stage:
             async with aiohttp.ClientSession() as session, session.get(url) as response:
                 return not (await response.json())["nodes"]
 
+        async def unlocked() -> bool:
+            return not await self._sum(_LOCKS)
+
         await until("all pods are gone", gone)
         await until("the operator holds nothing", forgotten)
+        await until("no node is locked", unlocked)
 
     async def mend(self, node: str) -> None:
         """The node's plugin registers anew, so that the operator uses it again at once after a failure."""
@@ -147,21 +152,26 @@ class Stage:
 
         await until(f"the lock of {node} is released", unlocked)
         await handle.card_unhealthy(0)
-        await until("the operator knows of the sick card", self._sick_cards)
+
+        async def ill() -> float:
+            return await self._sum(_SICK_CARDS)
+
+        await until("the operator knows of the sick card", ill)
         await handle.well()
 
         async def all_well() -> bool:
-            return not await self._sick_cards()
+            return not await ill()
 
         await until("the operator knows that it is well", all_well)
 
-    async def _sick_cards(self) -> float:
+    async def _sum(self, series: re.Pattern[str]) -> float:
+        """The sum of some of the operator's series."""
         async with (
             aiohttp.ClientSession() as session,
             session.get(f"{self.installation.operators[-1].url}/metrics") as response,
         ):
             lines = (await response.text()).splitlines()
-        return sum(float(line.split()[-1]) for line in lines if _SICK_CARDS.match(line))
+        return sum(float(line.split()[-1]) for line in lines if series.match(line))
 
 
 def _collection(obj: Json) -> str:
