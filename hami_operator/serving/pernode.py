@@ -40,13 +40,12 @@ class PerNode(Generic[Value]):
         return self._values
 
     def _changed(self, cluster: Cluster) -> set[str]:
-        """Nodes to look at; a cluster that took the place of the last one is new in all its nodes."""
-        changed = cluster.journal.since(self._position) if cluster is self._cluster else None
+        """Nodes to look at: all where the journal does not reach back so far, and of a cluster that is a new one."""
+        if cluster is not self._cluster:
+            self._values, self._position = {}, -1
+        changed = cluster.journal.since(self._position)
         self._cluster, self._position = cluster, cluster.journal.position
-        if changed is None:
-            self._values = {}
-            return {entry.node.name for entry in cluster.inventory}
-        return changed
+        return {entry.node.name for entry in cluster.inventory} | self._values.keys() if changed is None else changed
 
     def _compute(self, cluster: Cluster, name: str) -> None:
         entry = cluster.inventory.get(name)
