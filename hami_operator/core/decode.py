@@ -62,6 +62,8 @@ def _own_shares(
     Raises:
         ProtocolError: the list names cards of other families alone.
     """
+    if all(share.kind == profile.record_kind for shares in positions for share in shares):
+        return positions
     others = {other.record_kind for other in profiles} - {profile.record_kind}
     own = tuple(tuple(share for share in shares if share.kind not in others) for shares in positions)
     if any(positions) and not any(own):

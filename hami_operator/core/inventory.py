@@ -9,7 +9,7 @@ from . import protocol
 from .errors import ProtocolError
 from .journal import Journal
 from .model import Device, Node
-from .vendor import Profile
+from .vendor import Profile, lock_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Inventory:
         self.journal = Journal()
         self._profiles = tuple(profiles)
         self._node_keys = tuple(sorted({key for profile in profiles for key in profile.node_keys}))
-        self._lock_keys = frozenset(profile.lock_key for profile in profiles)
+        self._lock_keys = frozenset(lock_keys(profiles))
         self._nodes: dict[str, NodeDevices] = {}
         self.revision = 0
 

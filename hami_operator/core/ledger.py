@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from .decode import decode_pod
 from .journal import Journal
@@ -85,9 +84,7 @@ class Ledger:
                     del problems[family]
         return self._holding(pod, pod.node_name, Allocation(families), problems)
 
-    def _holding(
-        self, pod: Pod, node: str, allocation: Allocation, problems: Mapping[str, str] = MappingProxyType({})
-    ) -> PodRecord:
+    def _holding(self, pod: Pod, node: str, allocation: Allocation, problems: Mapping[str, str]) -> PodRecord:
         """What a pod holds on its node, or (``assumed``) will hold on the one that we chose for it."""
         kinds = [container.kind for container in pod.containers]
         return PodRecord(
@@ -119,7 +116,7 @@ class Ledger:
 
     def assume(self, pod: Pod, node: str, allocation: Allocation) -> None:
         """Reserve a decision. There is no wait between deciding and this call: that is the lock."""
-        self._put(self._holding(pod, node, allocation))
+        self._put(self._holding(pod, node, allocation, {}))
 
     def confirm(self, uid: str) -> None:
         """The API server said that it is bound where we reserved: the record stays until news replaces it."""

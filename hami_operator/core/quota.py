@@ -182,17 +182,13 @@ class QuotaId:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A quota object: its limits, the pods it speaks of, and (reason, sentence) for what is wrong with it.
-
-    ``version`` is its resourceVersion as a number, 0 where it has none.
-    """
+    """A quota object: its limits, the pods it speaks of, and (reason, sentence) for what is wrong with it."""
 
     id: QuotaId
     limits: tuple[Limit, ...] = ()
     scopes: tuple[Scope, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
     uid: str = ""
-    version: int = 0
     generation: int = 0
     hard_texts: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -215,7 +211,6 @@ def read_quota(obj: Object, kind: str, keys: Mapping[str, QuotaKey]) -> Quota:
     namespace = fields.text(metadata, "namespace", "metadata.", default="default")
     name = fields.text(metadata, "name", "metadata.")
     texts = fields.amounts(spec, "hard", "spec.")
-    version = fields.text(metadata, "resourceVersion", "metadata.")
     scopes = _read_scopes(spec)
     limits = tuple(_limit(key, texts[key.text]) for key in keys.values() if key.text in texts)
     return Quota(
@@ -224,7 +219,6 @@ def read_quota(obj: Object, kind: str, keys: Mapping[str, QuotaKey]) -> Quota:
         scopes=scopes,
         problems=_problems(kind, limits, scopes, _unknown(texts, keys), keys),
         uid=fields.text(metadata, "uid", "metadata."),
-        version=int(version) if version.isdecimal() else 0,
         generation=fields.integer(metadata, "generation", "metadata."),
         hard_texts=texts,
     )

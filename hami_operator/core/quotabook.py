@@ -97,18 +97,13 @@ class QuotaBook:
         self._spaces: dict[str, _Objects] = {}
 
     def put(self, quota: Quota) -> bool:
-        """Take over an object as it is now, in one step; False when that changes nothing that is enforced.
-
-        Older news than what is known is left aside: a list may be ahead of the watch.
-        """
+        """Take over an object as it is now, in one step; False when that changes nothing that is enforced."""
         objects = self._spaces.get(quota.id.namespace)
         if objects is None:
             space = self._ledger.space(quota.id.namespace)
             space.count()
             objects = self._spaces[quota.id.namespace] = _Objects(space)
         before = objects.by_id.get(quota.id)
-        if before is not None and before.uid == quota.uid and quota.version < before.version:
-            return False
         objects.by_id[quota.id] = quota
         objects.changed()
         return before is None or (before.limits, before.scopes) != (quota.limits, quota.scopes)
@@ -146,7 +141,7 @@ class QuotaBook:
         space = objects.space
         if space.troubled:
             return False
-        for bound in objects.last_bounds if pod.traits is objects.last_traits else objects.of(pod, self._ledger):
+        for bound in objects.of(pod, self._ledger):
             family = bound.family
             certain = charges.get(family)
             if certain is None:

@@ -2,8 +2,9 @@
 
 A watch tells nothing about objects that were deleted while it was broken. So a list is taken at the start, after each
 gap and every few minutes, and what is not in it any more is reported as deleted: but only if the list is of a moment
-after we last heard of the object. What was reported as deleted stays so, whatever late news says; and names are unique,
-so an object whose name belongs to a newer one is gone, and told to be before the newer one is.
+after we last heard of the object. What was reported as deleted stays so, whatever late news says; news that is older
+than what a list has told is not told; and names are unique, so an object whose name belongs to a newer one is gone, and
+told to be before the newer one is.
 """
 
 from __future__ import annotations
@@ -129,6 +130,8 @@ class Reflector:
         else:
             known = self._keep(name, uid, version)
             known.watched = max(known.watched, version)
+            if version < known.version:  # a list was ahead of the watch
+                return
         self._sink(kind or LISTED, obj)
 
     async def resync(self) -> Mended:

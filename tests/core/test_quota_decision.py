@@ -125,20 +125,6 @@ def test_a_key_that_an_update_removes_limits_nothing_any_more() -> None:
     assert isinstance(decide(limited(world, {GPU: 1}), asking(gpu=1, mem=4000)), Placement)
 
 
-def test_late_news_of_an_older_version_changes_nothing() -> None:
-    """A list may be ahead of the watch, whose older news comes after it."""
-    world = cluster([two_cards()])
-    metadata = {"name": "team", "namespace": "default", "uid": "u", "resourceVersion": "10"}
-    news: dict[str, Any] = {"metadata": metadata, "spec": {"hard": {MEM: 100}}}
-    older = {"metadata": {**metadata, "resourceVersion": "9"}, "spec": {"hard": {MEM: 9000}}}
-    another = {"metadata": {**metadata, "uid": "v", "resourceVersion": "8"}, "spec": {"hard": {MEM: 9000}}}
-    assert world.quotas.put(read_quota(news, OWN_KIND, world.quotas.keys))
-    assert not world.quotas.put(read_quota(older, OWN_KIND, world.quotas.keys))
-    assert isinstance(decide(world, asking(gpu=1, mem=4000)), Unschedulable)
-    assert world.quotas.put(read_quota(another, OWN_KIND, world.quotas.keys)), "made anew under the same name"
-    assert isinstance(decide(world, asking(gpu=1, mem=4000)), Placement)
-
-
 def test_namespaces_do_not_disturb_each_other() -> None:
     world = limited(cluster([two_cards()]), {MEM: 1000}, namespace="a")
     assert isinstance(decide(world, asking("p", "a", gpu=1, mem=1000)), Placement)

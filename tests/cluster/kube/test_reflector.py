@@ -82,6 +82,21 @@ async def test_what_the_news_missed_is_mended_and_named(client: Client, world: W
     assert not await reflector.resync()
 
 
+async def test_older_news_that_comes_after_a_list_changes_nothing(client: Client, world: World) -> None:
+    path = await world.plain({"hard": "9000"})
+    sink = Sink()
+    reflector = Reflector(client, path.rpartition("/")[0], sink, QUICK)
+    older = await client.get(path)
+    await world.annotate(path, {"hard": "100"})
+    await reflector.fill()
+    name = older["metadata"]["name"]
+    reflector.observe("MODIFIED", older)
+    assert sink.kinds(name) == ["LISTED"]
+    assert sink.objects[name]["metadata"]["annotations"] == {"hard": "100"}
+    reflector.observe("MODIFIED", await client.get(path))
+    assert sink.kinds(name) == ["LISTED", "MODIFIED"]
+
+
 async def test_a_namesake_that_no_news_told_of_takes_the_place_of_the_one_before(client: Client, world: World) -> None:
     old = await world.pod()
     sink = Sink()
