@@ -12,8 +12,8 @@ from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod, Resources
-from hami_operator.core.node_fit import Claim, Surroundings
-from hami_operator.core.objects import read_node, read_pod, read_terms
+from hami_operator.core.node_fit import Surroundings
+from hami_operator.core.objects import read_claim, read_node, read_pod, read_volume
 from hami_operator.core.quantity import milli, plain
 from hami_operator.core.quota import CORE_KIND, OWN_KIND, read_quota
 from hami_operator.kube import paths
@@ -21,6 +21,7 @@ from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
 from hami_operator.kube.errors import Denied, NotFound
 from hami_operator.voice import FILTERING_SUCCEED
+from hami_operator.world import Volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,10 @@ async def read(settings: Settings, kubeconfig: str | None) -> Live:
     return live
 
 
-async def _items(client: Client, path: str) -> AsyncIterator[Mapping[str, Any]]:
-    async with contextlib.aclosing(client.pages(path)) as pages:
+async def _items(
+    client: Client, path: str, selected: Mapping[str, str] | None = None
+) -> AsyncIterator[Mapping[str, Any]]:
+    async with contextlib.aclosing(client.pages(path, selected)) as pages:
         async for page in pages:
             for item in page.items:
                 yield item
@@ -72,13 +75,11 @@ async def _items(client: Client, path: str) -> AsyncIterator[Mapping[str, Any]]:
 
 async def _read_claims(client: Client, cluster: Cluster) -> None:
     """Which claims are bound, and to nodes of which kind."""
-    volumes = {item["metadata"]["name"]: item async for item in _items(client, paths.VOLUMES)}
-    async for item in _items(client, paths.CLAIMS):
-        metadata, volume = item["metadata"], volumes.get(item["spec"].get("volumeName", ""))
-        bound = volume is not None and (item.get("status") or {}).get("phase") == "Bound"
-        required = ((volume or {}).get("spec", {}).get("nodeAffinity") or {}).get("required")
-        terms = read_terms(required) if required else None
-        cluster.set_claim((metadata["namespace"], metadata["name"]), Claim(bound, terms))
+    book = Volumes()
+    book.terms.update([read_volume(item) async for item in _items(client, paths.VOLUMES)])
+    book.claims.update([read_claim(item) async for item in _items(client, paths.CLAIMS)])
+    for key in book.claims:
+        cluster.set_claim(key, book.claim(key))
 
 
 async def decision_of(pod: Pod, kubeconfig: str | None) -> str:
@@ -91,7 +92,6 @@ async def decision_of(pod: Pod, kubeconfig: str | None) -> str:
     found: list[tuple[str, str]] = []
     async with Client(await load_access(kubeconfig)) as client:
         with contextlib.suppress(Denied):
-            async with contextlib.aclosing(client.pages(paths.events(pod.key.namespace), wanted)) as pages:
-                async for page in pages:
-                    found += ((str(event.get("eventTime") or ""), str(event.get("note", ""))) for event in page.items)
+            async for event in _items(client, paths.events(pod.key.namespace), wanted):
+                found.append((str(event.get("eventTime") or ""), str(event.get("note", ""))))
     return max(found, default=("", ""))[1]

@@ -9,6 +9,7 @@ from typing import Any
 
 from hami_operator.core.cluster import Cluster
 from hami_operator.core.model import Node, Pod, PodKey, SelectorTerm
+from hami_operator.core.node_fit import Claim
 from hami_operator.core.quotareport import Waiting
 from hami_operator.core.schedule import Blocked
 from hami_operator.diary import Diary
@@ -34,6 +35,11 @@ class Volumes:
 
     claims: dict[tuple[str, str], str] = field(default_factory=dict)
     terms: dict[str, tuple[SelectorTerm, ...] | None] = field(default_factory=dict)
+
+    def claim(self, key: tuple[str, str]) -> Claim | None:
+        """What is known of a claim, by (namespace, name); it is bound once its volume is known as well."""
+        volume = self.claims.get(key)
+        return None if volume is None else Claim(bound=volume in self.terms, terms=self.terms.get(volume))
 
 
 class BlockedPods:

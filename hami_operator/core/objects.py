@@ -216,6 +216,22 @@ def read_terms(selector: Object) -> tuple[SelectorTerm, ...]:
     )
 
 
+def read_claim(obj: Object) -> tuple[tuple[str, str], str]:
+    """A PersistentVolumeClaim: (namespace, name), and its volume, empty while it is not bound. Raises ObjectError."""
+    metadata = fields.mapping(obj, "metadata")
+    key = fields.text(metadata, "namespace"), fields.text(metadata, "name")
+    bound = fields.text(fields.mapping(obj, "status"), "phase", "status.") == "Bound"
+    volume = fields.text(fields.mapping(obj, "spec"), "volumeName", "spec.")
+    return key, volume if bound else ""
+
+
+def read_volume(obj: Object) -> tuple[str, tuple[SelectorTerm, ...] | None]:
+    """A PersistentVolume: its name, and the terms of the nodes that have it (None: all). Raises ObjectError."""
+    affinity = fields.mapping(fields.mapping(obj, "spec"), "nodeAffinity", "spec.")
+    required = fields.mapping(affinity, "required", "spec.nodeAffinity.")
+    return fields.text(fields.mapping(obj, "metadata"), "name"), read_terms(required) if required else None
+
+
 def _requirements(term: Object, name: str) -> tuple[Requirement, ...]:
     return tuple(
         Requirement(fields.text(raw, "key"), fields.text(raw, "operator"), fields.texts(raw, "values"))
