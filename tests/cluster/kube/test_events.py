@@ -56,11 +56,18 @@ async def test_an_event_is_found_at_its_pod(client: Client, world: World) -> Non
 async def test_an_event_gives_way_to_what_is_urgent_and_is_written_as_soon_as_that_is_done(
     client: Client, world: World
 ) -> None:
-    pod, binding = await world.pod(), True
+    pod, binding, looks = await world.pod(), True, 0
+
+    def urgent() -> bool:
+        nonlocal looks
+        looks += 1
+        return binding
+
     async with running(Recorder(client)) as recorder:
-        recorder.urgent = lambda: binding
+        recorder.urgent = urgent
         recorder.record(about(pod))
-        await asyncio.sleep(0.2)
+        await until(lambda: looks > 3, "it was looked whether the event may be written")
+        assert recorder.waiting == 1
         assert await events_of(client, pod.uid) == []
         binding = False
         await until(lambda: recorder.waiting == 0, "the event is written")
