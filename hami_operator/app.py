@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from hami_operator.config import DevicesSection, Settings
 from hami_operator.core.model import PodKey
+from hami_operator.driver import DRAIN_SECONDS, Driver
 from hami_operator.endpoints import remember
+from hami_operator.extender import Extender
 from hami_operator.fencing import fence_pending
 from hami_operator.handlers.nodes import on_node_event
 from hami_operator.handlers.pods import on_pod_event
@@ -25,6 +27,7 @@ from hami_operator.kube.binder import Binder
 from hami_operator.kube.client import Client, server_version
 from hami_operator.kube.errors import NotFound
 from hami_operator.kube.events import Recorder
+from hami_operator.kube.following import Follower, FollowSettings
 from hami_operator.kube.leases import Elector, LeaseSettings
 from hami_operator.kube.lockbook import LockNews, LockSettings
 from hami_operator.kube.nodelock import NodeLocks
@@ -32,7 +35,7 @@ from hami_operator.kube.quotastatus import write_status
 from hami_operator.kube.reflector import DELETED, Mended, Reflector, ReflectorSettings
 from hami_operator.kube.turns import Turns
 from hami_operator.live import empty_cluster
-from hami_operator.loop import DRAIN_SECONDS, Loop
+from hami_operator.loop import Loop
 from hami_operator.orders import lock_marks, objection
 from hami_operator.queue import Queue
 from hami_operator.quotastatus import QuotaStatus
@@ -64,6 +67,12 @@ SENSORS: Mapping[str, tuple[str, Handler]] = {
     OWN_QUOTAS: (paths.EXTENDED_QUOTAS, on_extended_quota_event),
 }
 
+#: What kube-scheduler judges in our place.
+VOLUMES = ("persistentvolumeclaims", "persistentvolumes")
+
+#: Seconds before kube-scheduler loses patience with a Binding at which a pod gives up waiting for a node lock.
+BEFORE_TIMEOUT_SECONDS = 5.0
+
 NOT_INSTALLED = ': the kind is not installed (kubectl apply -f crds/, or set quota.crd to "off")'
 
 #: Seconds between two looks for a kind that is not installed.
@@ -72,7 +81,7 @@ LOOK_SECONDS = 2.0
 
 @dataclass(slots=True)
 class App:
-    """Everything that lives as long as the process."""
+    """Everything that lives as long as the process. ``driver`` is there while we lead."""
 
     settings: Settings
     access: Access
@@ -83,12 +92,13 @@ class App:
     turns: Turns
     voice: Voice
     recorder: Recorder
-    elector: Elector
+    elector: Elector | Follower
     sensors: dict[str, Reflector]
     device_config: DeviceConfig | None
     history: History
     quota_status: QuotaStatus
     absent: str = ""
+    driver: Driver | None = None
 
     def missing(self) -> list[str]:
         """What must be known before anything is decided and is not known yet."""
@@ -123,15 +133,21 @@ class App:
         await fence_pending(self.world, guarded)
         await self.locks.sweep()
         version = await server_version(self.client)
-        patience = self.settings.node_lock.wait_seconds
+        patience = _patience(self.settings)
         binder = Binder(guarded, self.locks, version, lambda order: objection(self.world, order), patience)
         self.world.pod_left = binder.abandon
-        loop = Loop(self.world, binder, self.voice, self.telemetry)
+        self.driver = self._driver(binder, guarded)
         try:
             async with beside(self.quota_status.run(functools.partial(write_status, guarded))):
-                await loop.run()
+                await self.driver.run()
         finally:  # without the lease nothing more can be written: what is under way is for the next leader to fence
-            await loop.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)
+            driver, self.driver = self.driver, None
+            await driver.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)
+
+    def _driver(self, binder: Binder, guarded: Client) -> Driver:
+        if self.settings.driver == "extender":
+            return Extender(self.world, binder, self.voice, self.telemetry, guarded)
+        return Loop(self.world, binder, self.voice, self.telemetry)
 
     async def reconfigure(self, devices: DevicesSection) -> None:
         """Put other families in force: everything is read anew by them; what no list tells is carried over."""
@@ -194,12 +210,13 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
     voice = Voice(recorder, guarded)
     locks = _locks(settings, guarded, telemetry, voice)
     locks.know(lock_marks(world.cluster.profiles))
-    turns = Turns(guarded, locks, settings.node_lock.wait_seconds)
+    turns = Turns(guarded, locks, _patience(settings))
     _connect(world, locks, turns)
     recorder.urgent, world.report, world.own_quota_seen = locks.at_work, voice.problem, status.seen
     sensors = {name: _sensor(client, name, world, history, settings.resync_seconds) for name in SENSORS}
-    if settings.quota.crd == "off":
-        del sensors[OWN_QUOTAS]
+    unwatched = [OWN_QUOTAS] if settings.quota.crd == "off" else []
+    for name in (*unwatched, *(VOLUMES if settings.driver == "extender" else ())):
+        del sensors[name]
     path = settings.device_config_file
     config = DeviceConfig(path, settings.devices) if path is not None else None
     return App(
@@ -220,8 +237,20 @@ def build(settings: Settings, access: Access, client: Client, telemetry: Telemet
     )
 
 
-def _elector(settings: Settings, client: Client, telemetry: Telemetry) -> Elector:
+def _patience(settings: Settings) -> float:
+    """Seconds that a pod waits for a node lock while it is bound."""
+    patience = settings.node_lock.wait_seconds
+    if settings.driver == "extender":
+        return min(patience, settings.extender.timeout_seconds - BEFORE_TIMEOUT_SECONDS)
+    return patience
+
+
+def _elector(settings: Settings, client: Client, telemetry: Telemetry) -> Elector | Follower:
     lease = settings.leader
+    if settings.driver == "extender":
+        look_s, trust_s = lease.retry_seconds / 2, lease.renew_deadline_seconds / 2
+        follow = FollowSettings(lease.namespace, lease.name, look_s=look_s, trust_s=trust_s)
+        return Follower(client, follow, changed=telemetry.leading)
     terms = LeaseSettings(
         lease.namespace,
         lease.name,

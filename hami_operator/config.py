@@ -126,6 +126,19 @@ class LeaderSection(_Section):
         return self
 
 
+class ExtenderSection(_Section):
+    """With ``driver: extender``, where kube-scheduler asks us, how long it waits, and what our marks weigh with it.
+
+    There is no TLS and nobody is asked who they are: the address is to be one that kube-scheduler alone can reach.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(9396, ge=0, le=65535)
+    timeout_seconds: float = Field(30, ge=10)
+    request_mib: int = Field(16, ge=1)
+    weight: int = Field(100, ge=1, le=1_000_000)
+
+
 class ServingSection(_Section):
     """Addresses of the operator's own endpoints, and who may read them.
 
@@ -180,6 +193,7 @@ class ReserveSection(_Section):
 class Settings(BaseSettings):
     """All settings of the operator and the webhook.
 
+    ``driver``: whether we are the scheduler ourselves, or a kube-scheduler beside us is, which asks us about cards.
     ``adopt``: set it while taking over from HAMi's own scheduler. ``device_config_file`` is HAMi's
     ``device-config.yaml``, as its chart mounts it; it then takes the place of ``devices``, is followed while we run,
     and a family without a section in it is not in force.
@@ -195,6 +209,7 @@ class Settings(BaseSettings):
     )
 
     scheduler_name: str = Field("hami-scheduler", min_length=1, max_length=253)
+    driver: Literal["direct", "extender"] = "direct"
     policies: PoliciesSection = PoliciesSection()
     devices: DevicesSection = DevicesSection()
     device_config_file: Path | None = None
@@ -202,12 +217,21 @@ class Settings(BaseSettings):
     node_lock: NodeLockSection = NodeLockSection()
     leader: LeaderSection = LeaderSection()
     serving: ServingSection = ServingSection()
+    extender: ExtenderSection = ExtenderSection()
     metrics: MetricsSection = MetricsSection()
     quota: QuotaSection = QuotaSection()
     reserve: ReserveSection = ReserveSection()
     resync_seconds: float = Field(300, gt=0)
     adopt: bool = False
     watch: Literal["kopf", "stream"] = "kopf"
+
+    @model_validator(mode="after")
+    def _renewals_are_seen_in_time(self) -> Settings:
+        if self.driver == "extender" and self.leader.renew_deadline_seconds < 3 * self.leader.retry_seconds:
+            raise ValueError(
+                "with driver extender, leader.renewDeadlineSeconds must be three times leader.retrySeconds"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

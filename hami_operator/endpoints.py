@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from hami_operator.extender import Extender, NotNow
 from hami_operator.kube.errors import KubeError
 from hami_operator.kube.lockbook import LockState
 from hami_operator.kube.reviews import may_get
 from hami_operator.serving import debug, health
+from hami_operator.serving.extender import Endpoints
 from hami_operator.serving.gate import Gate
 from hami_operator.serving.history import History
 from hami_operator.serving.metrics.exposition import exposition
@@ -61,6 +63,20 @@ def endpoints(app: App) -> web.Application:
     if app.settings.serving.access == "token":
         served.middlewares.append(Gate(partial(may_get, app.client), KubeError).middleware)
     return served
+
+
+def extender_endpoints(app: App) -> web.Application:
+    """What kube-scheduler asks with the driver ``extender``; it is refused while we don't lead."""
+
+    def extender() -> Extender:
+        if isinstance(app.driver, Extender):
+            return app.driver
+        if missing := app.missing():
+            raise NotNow(f"waiting for {', '.join(missing)}")
+        raise NotNow(f"this replica does not lead, {app.elector.leader or 'nobody'} does")
+
+    served = Endpoints(extender, NotNow, app.telemetry.extender)
+    return served.application(app.settings.extender.request_mib * 1024 * 1024)
 
 
 def remember(history: History, world: World, resource: str, obj: Mapping[str, Any], *, gone: bool) -> None:

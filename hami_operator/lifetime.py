@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator
 
 from hami_operator.app import App, build
 from hami_operator.config import Settings
-from hami_operator.endpoints import endpoints
+from hami_operator.endpoints import endpoints, extender_endpoints
 from hami_operator.handlers import lifecycle
 from hami_operator.kube.access import load_access
 from hami_operator.kube.background import beside
 from hami_operator.kube.client import Client
 from hami_operator.serving import server
+from hami_operator.serving.server import Bounds, Serving
 from hami_operator.telemetry import Telemetry
 
 
@@ -34,7 +35,7 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
     access = await load_access(kubeconfig)
     async with Client(access, observe=telemetry.exchange) as client:
         app = build(settings, access, client, telemetry)
-        listening = await server.serve(endpoints(app), settings.serving.host, settings.serving.port)
+        listening = await _listen(app)
         try:
             await app.fill()
             async with _watching(app, stop), _duties(app):
@@ -43,7 +44,18 @@ async def run(settings: Settings, kubeconfig: str | None) -> None:
             await app.turns.close()
             await app.locks.close()
             await app.recorder.close()
-            await listening.cleanup()
+            for each in listening:
+                await each.cleanup()
+
+
+async def _listen(app: App) -> list[Serving]:
+    """Serve people, and kube-scheduler where there is one: it may have a thousand pods to bind under way at a time."""
+    settings = app.settings
+    listening = [await server.serve(endpoints(app), settings.serving.host, settings.serving.port)]
+    if settings.driver == "extender":
+        own, bounds = settings.extender, Bounds(connections=2048, requests=2048)
+        listening.append(await server.serve(extender_endpoints(app), own.host, own.port, bounds))
+    return listening
 
 
 async def _until_stopped(app: App, stop: asyncio.Event) -> None:

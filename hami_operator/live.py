@@ -12,7 +12,7 @@ from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod, Resources
-from hami_operator.core.node_fit import Surroundings
+from hami_operator.core.node_fit import BOTH, KUBE_SCHEDULERS, OURS, Surroundings
 from hami_operator.core.objects import read_claim, read_node, read_pod, read_volume
 from hami_operator.core.quantity import milli, plain
 from hami_operator.core.quota import CORE_KIND, OWN_KIND, read_quota
@@ -20,6 +20,7 @@ from hami_operator.kube import paths
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
 from hami_operator.kube.errors import Denied, NotFound
+from hami_operator.kube.following import host_of
 from hami_operator.voice import FILTERING_SUCCEED
 from hami_operator.world import Volumes
 
@@ -36,8 +37,9 @@ def empty_cluster(settings: Settings) -> Cluster:
     """A cluster without nodes, as the settings want its decisions."""
     profiles = settings.devices.profiles()
     reserve = Resources(cpu_milli=milli(settings.reserve.cpu), memory_bytes=plain(settings.reserve.memory))
-    around = Surroundings(reserve)
-    return Cluster(profiles, settings.policies.values(), Inventory(profiles), Ledger(profiles), around)
+    around, policies = Surroundings(reserve), settings.policies.values()
+    node_fit = KUBE_SCHEDULERS if settings.driver == "extender" else OURS
+    return Cluster(profiles, policies, Inventory(profiles), Ledger(profiles), around, node_fit=node_fit)
 
 
 async def read(settings: Settings, kubeconfig: str | None) -> Live:
@@ -49,6 +51,8 @@ async def read(settings: Settings, kubeconfig: str | None) -> Live:
     live = Live(empty_cluster(settings), {})
     cluster = live.cluster
     async with Client(await load_access(kubeconfig)) as client:
+        if await _kube_scheduler_leads(client, settings):
+            cluster.node_fit = BOTH
         async for item in _items(client, paths.NODES):
             cluster.inventory.update(read_node(item))
         async for item in _items(client, paths.PODS):
@@ -62,6 +66,16 @@ async def read(settings: Settings, kubeconfig: str | None) -> Live:
         if any(pod.constraints.claims and not pod.node_name for pod in live.pods.values()):
             await _read_claims(client, cluster)
     return live
+
+
+async def _kube_scheduler_leads(client: Client, settings: Settings) -> bool:
+    """Whether the operator is asked by a kube-scheduler; where the settings don't tell, its lease does."""
+    if "driver" in settings.model_fields_set:
+        return settings.driver == "extender"
+    lease: Mapping[str, Any] = {}
+    with contextlib.suppress(NotFound, Denied):
+        lease = await client.get(f"{paths.leases(settings.leader.namespace)}/{settings.leader.name}")
+    return host_of((lease.get("spec") or {}).get("holderIdentity") or "") != ""
 
 
 async def _items(

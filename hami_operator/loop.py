@@ -1,63 +1,27 @@
-"""The scheduling cycle: take, decide, explain or reserve, bind, confirm or forget. The only orchestration there is.
+"""The direct driver's scheduling cycle: take, decide, explain or reserve, bind, confirm or forget.
 
-Steps 1 to 4 run without a wait between them; that is the lock. Carrying a decision out may take as long as it wants,
-the reservation stands until the outcome is definite.
+The only orchestration there is. Steps 1 to 3 run without a wait between them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Mapping
-from typing import Any
 
-from hami_operator import decisionlog
 from hami_operator.core.model import Pod
-from hami_operator.core.reasons import Reason
-from hami_operator.core.schedule import Placement, Unschedulable, schedule
-from hami_operator.diary import Decided
-from hami_operator.handlers.allocations import retry_due
+from hami_operator.core.schedule import Unschedulable, schedule
+from hami_operator.driver import Driver
 from hami_operator.handlers.pods import on_pod_event
 from hami_operator.kube.backoff import delays
-from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Order, Outcome, Rejected, Why
-from hami_operator.kube.errors import Conflict, KubeError, NotLeading, Unanswered
-from hami_operator.orders import order_of
+from hami_operator.kube.errors import Conflict, KubeError, Unanswered
 from hami_operator.queue import Pending
-from hami_operator.telemetry import Telemetry
-from hami_operator.voice import Voice
-from hami_operator.world import World
 
 log = logging.getLogger(__name__)
 
-#: Seconds that bindings under way are given when the loop stops; those that are not done by then are fenced later.
-DRAIN_SECONDS = 15.0
 
-
-class Loop:
-    """The actor. One runs in the cluster at a time: the replica that holds the lease."""
-
-    def __init__(self, world: World, binder: Binder, voice: Voice, telemetry: Telemetry) -> None:
-        self._world = world
-        self._binder = binder
-        self._voice = voice
-        self._telemetry = telemetry
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._bug: BaseException | None = None
-
-    async def run(self) -> None:
-        """Decide for ever. Cancel it to stop deciding; ``drain`` then waits for what is under way."""
-        while self._bug is None:
-            await self._world.may_decide.wait()
-            retry_due(self._world)
-            pending = self._world.queue.take(self._world.now())
-            if pending is None:
-                await self._idle()
-                continue
-            self.cycle(pending)
-            await asyncio.sleep(0)  # events come in between two decisions, never within one
-        raise self._bug
+class Loop(Driver):
+    """Decides the pods one after the other and binds them: we are the scheduler."""
 
     def cycle(self, pending: Pending) -> None:
         """One pod, from the decision to the start of its binding."""
@@ -67,53 +31,22 @@ class Loop:
         begin = time.perf_counter()
         decision = schedule(pod, world.cluster, world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
-        reasons = decision.kept.reasons()
-        message = self._note(pod, decision, reasons)
+        message = self.note(pod, decision)
         if isinstance(decision, Unschedulable):
-            for reason, nodes in reasons.items():
-                self._telemetry.refusals.labels(reason).inc(nodes)
             self._refuse(pending, decision)
             return
-        # 3. Reserve, before any wait.
-        self._telemetry.decisions.labels("placed").inc()
-        world.cluster.ledger.assume(pod, decision.node, decision.allocation)
-        world.queue.placed(pod.key.uid)
-        world.blocked.forget(pod.key)
-        self._voice.placed(pod, message)
-        # 4. Carry it out beside the next decisions.
-        order = order_of(world, pod, decision)
-        if order.locks:
-            world.cluster.set_busy(decision.node, locked=True)
-        self._spawn(self._carry_out(pod, order))
-
-    def _note(self, pod: Pod, decision: Placement | Unschedulable, reasons: Mapping[Reason, int]) -> str:
-        """Remember and log the decision; returns its sentence."""
-        cluster, diary, now = self._world.cluster, self._world.diary, self._world.now()
-        message, uid = decision.message, pod.key.uid
-        node, fitting = (decision.node, decision.kept.fitting) if isinstance(decision, Placement) else ("", 0)
-        refused = {reason.value: nodes for reason, nodes in reasons.items()}
-        diary.note(uid, Decided(now, node, message, fitting, len(cluster.inventory), refused, diary.tries(uid) + 1))
-        decisionlog.tell(pod, decision, message, cluster, now)
-        return message
-
-    async def drain(self, seconds: float) -> None:
-        """Wait for the bindings under way, for a limited time; those that are not done by then are broken off."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # 3. Reserve, before any wait. 4. Carry it out beside the next decisions; 5. (there) confirm or forget.
+        order = self.reserve(pod, decision, message)
+        self.spawn(self.carry_out(pod, order))
 
     # -- refusing ------------------------------------------------------------------------------------------------
 
     def _refuse(self, pending: Pending, decision: Unschedulable) -> None:
         pod, message = pending.pod, decision.message
-        self._telemetry.decisions.labels("unschedulable").inc()
-        self._world.queue.wait(pod.key.uid, decision.waits)
-        self._world.blocked.note(pod, decision.blocked)
+        self.wait(pod, decision)
         if pending.telling != message and self._voice.refused(pod, message):
             pending.telling = message
-            self._spawn(self._explain(pending, message))
+            self.spawn(self._explain(pending, message))
 
     async def _explain(self, pending: Pending, message: str) -> None:
         """Tell a pod why it waits, until it is told or there is something else to tell."""
@@ -141,67 +74,3 @@ class Loop:
             if answer is not None:
                 on_pod_event(self._world, answer, gone=False)
         return True
-
-    # -- carrying out --------------------------------------------------------------------------------------------
-
-    async def _carry_out(self, pod: Pod, order: Order) -> None:
-        begin = time.perf_counter()
-        try:
-            outcome = await self._binder.bind(order)
-        except NotLeading:
-            log.warning(
-                "%s: the lease was lost while it was bound; the next leader finds out what became of it", pod.key
-            )
-            return
-        self._telemetry.bind_seconds.observe(time.perf_counter() - begin)
-        self._telemetry.binds.labels(type(outcome).__name__).inc()
-        self._settle(pod, outcome)
-
-    def _settle(self, pod: Pod, outcome: Outcome) -> None:
-        """5. Confirm or forget, in the same step that learns the outcome."""
-        world, uid = self._world, pod.key.uid
-        ledger, queue = world.cluster.ledger, world.queue
-        found = outcome.pod if isinstance(outcome, Bound | BoundElsewhere | Rejected) else None
-        if isinstance(outcome, Bound):
-            ledger.confirm(uid)
-            queue.remove(uid)
-            self._voice.bound(pod, outcome.node)
-        else:
-            freed = ledger.forget(uid).freed
-            self._telemetry.decisions.labels("undone").inc()
-            if isinstance(outcome, Rejected):
-                self._reject(pod, outcome)
-            elif isinstance(outcome, Gone):
-                queue.remove(uid)
-            if freed:
-                world.freed(pod.key.namespace)
-        if found is not None:
-            on_pod_event(world, found, gone=False)
-
-    def _reject(self, pod: Pod, outcome: Rejected) -> None:
-        log.info("%s: not bound: %s: %s", pod.key, outcome.why.value, outcome.message)
-        self._world.queue.rest(pod.key.uid, self._world.now())
-        if outcome.why is not Why.CHANGED:
-            self._voice.not_bound(pod, outcome.why, outcome.message)
-
-    # -- waiting -------------------------------------------------------------------------------------------------
-
-    async def _idle(self) -> None:
-        """Wait until a pod may have become ready."""
-        queue = self._world.queue
-        queue.changed.clear()
-        alarms = [at for at in (queue.next_rest(), self._world.cluster.failing.next_due()) if at is not None]
-        pause = max(min(alarms) - self._world.now(), 0.001) if alarms else None
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(queue.changed.wait(), pause)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._bug = error
-            self._world.queue.changed.set()

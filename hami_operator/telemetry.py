@@ -30,6 +30,13 @@ class Telemetry:
             buckets=_SLOW,
             registry=self.registry,
         )
+        self.extender_seconds = Histogram(
+            "hami_operator_extender_seconds",
+            "Time to answer kube-scheduler; answered is false where it was told why there is no answer.",
+            ["verb", "answered"],
+            buckets=_SLOW,
+            registry=self.registry,
+        )
         self.lock_waits = Counter(
             "hami_operator_node_lock_waits", "Pods that had to wait for a node lock.", registry=self.registry
         )
@@ -59,6 +66,10 @@ class Telemetry:
     def exchange(self, exchange: Exchange) -> None:
         """Count a request to the API server."""
         self.requests.labels(exchange.method, exchange.resource, str(exchange.status)).inc()
+
+    def extender(self, verb: str, answered: bool, seconds: float) -> None:  # noqa: FBT001 - a callback of serving
+        """Count an answer to kube-scheduler."""
+        self.extender_seconds.labels(verb, str(answered).lower()).observe(seconds)
 
     def lock(self, news: LockNews) -> None:
         """Count a wait for a node lock, or one that was taken by force."""

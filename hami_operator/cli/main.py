@@ -13,6 +13,7 @@ from .dump import dump
 from .explain import explain_command
 from .fit import fit
 from .run import run
+from .scheduler import scheduler_configuration
 from .simulate import simulate
 from .top import top
 
@@ -37,5 +38,6 @@ main.add_command(explain_command)
 main.add_command(fit)
 main.add_command(top)
 main.add_command(run)
+main.add_command(scheduler_configuration)
 main.add_command(simulate)
 main.add_command(sandbox)

@@ -14,7 +14,7 @@ from .journal import Journal
 from .kept import Kept
 from .ledger import Ledger
 from .model import Pod
-from .node_fit import Claim, Surroundings
+from .node_fit import OURS, Claim, NodeFit, Surroundings
 from .quotabook import QuotaBook, Rooms
 from .vendor import Profile, no_reach
 
@@ -34,7 +34,8 @@ class Policies:
 class Cluster:
     """Everything a decision looks at. The same instance is asked again and again: it keeps what nodes answered.
 
-    ``failing`` tells which families of which nodes are left alone; ``busy`` names nodes whose lock is held.
+    ``failing`` tells which families of which nodes are left alone; ``busy`` names nodes whose lock is held;
+    ``node_fit`` is what is judged beside cards.
     """
 
     profiles: Sequence[Profile]
@@ -44,6 +45,7 @@ class Cluster:
     around: Surroundings = field(default_factory=Surroundings)
     failing: Failing = field(default_factory=Failing)
     busy: set[str] = field(default_factory=set)
+    node_fit: NodeFit = OURS
     journal: Journal = field(default_factory=Journal)
     quotas: QuotaBook = field(init=False)
     reach: dict[str, int] = field(default_factory=dict)

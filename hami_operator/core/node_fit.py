@@ -37,6 +37,14 @@ class Surroundings:
     claims: dict[tuple[str, str], Claim] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeFit:
+    """Who judges what beside cards, and how far: of the pod as it is, and of a pod on a node."""
+
+    pod: Callable[[Pod, Surroundings], tuple[Refusal, ...]]
+    node: Callable[[Pod, Node, NodeUsage, Surroundings], tuple[Refusal, ...]]
+
+
 def pod_refusals(pod: Pod, around: Surroundings) -> tuple[Refusal, ...]:
     """Reasons that hold on every node: constraints that we don't judge, gates, claims that are not bound."""
     refusals = [Refusal(Reason.UNSUPPORTED_CONSTRAINT, detail=f"{f} needs the extender mode") for f in _fields(pod)]
@@ -207,6 +215,10 @@ def _amounts(asked: Resources, node: Node, usage: NodeUsage, reserve: Resources)
     yield from _short(storage, asked.ephemeral_bytes, usage.ephemeral_bytes, have.ephemeral_bytes)
     if have.pods:
         yield from _short(Reason.TOO_MANY_PODS, asked.pods, len(usage.pods), have.pods)
+    yield from _extended(asked, usage, have)
+
+
+def _extended(asked: Resources, usage: NodeUsage, have: Resources) -> Iterable[Refusal]:
     for name in sorted(asked.extended.keys() & have.extended.keys()):
         used = usage.extended.get(name, 0)
         for refusal in _short(Reason.INSUFFICIENT_EXTENDED_RESOURCE, asked.extended[name], used, have.extended[name]):
@@ -216,3 +228,26 @@ def _amounts(asked: Resources, node: Node, usage: NodeUsage, reserve: Resources)
 def _short(reason: Reason, asked: int, used: int, total: int) -> Iterable[Refusal]:
     if asked and asked > total - used:
         yield Refusal(reason, detail=f"asked {asked}, free {max(total - used, 0)} of {total}")
+
+
+# -- who judges --------------------------------------------------------------------------------------------------
+
+
+def _judged_elsewhere(_: Pod, __: Surroundings) -> tuple[Refusal, ...]:
+    return ()
+
+
+def extended_refusals(pod: Pod, node: Node, usage: NodeUsage, _: Surroundings) -> tuple[Refusal, ...]:
+    """The part of ``node_refusals`` that kube-scheduler leaves to an extender: amounts of the managed resources."""
+    return tuple(_extended(pod.resources, usage, node.allocatable)) if node.allocatable is not None else ()
+
+
+def _known_refusals(pod: Pod, node: Node, usage: NodeUsage, around: Surroundings) -> tuple[Refusal, ...]:
+    refusals = node_refusals(pod, node, usage, around)
+    return tuple(refusal for refusal in refusals if refusal.reason is not Reason.UNSUPPORTED_CONSTRAINT)
+
+
+#: We are the scheduler. / kube-scheduler is, and asks us. / It is, and we say what we know, to be read by people.
+OURS = NodeFit(pod_refusals, node_refusals)
+KUBE_SCHEDULERS = NodeFit(_judged_elsewhere, extended_refusals)
+BOTH = NodeFit(_judged_elsewhere, _known_refusals)

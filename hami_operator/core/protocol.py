@@ -36,6 +36,7 @@ OWN_PREFIX = "hami-operator.io/"
 OWN_LOCK = "hami-operator.io/{}.lock"
 OWN_ALLOCATION = "hami-operator.io/allocation"
 EPOCH = "hami-operator.io/epoch"
+RETRY = "hami-operator.io/retry"
 
 #: Keys that only the scheduler may write, beside each family's own (``Profile.written_keys``).
 COMMON_WRITTEN_KEYS = frozenset({POD_NODE, POD_TIME, BIND_PHASE, BIND_TIME, OWN_ALLOCATION, EPOCH})

@@ -90,6 +90,13 @@ def refusals_text(refusals: Iterable[Refusal]) -> str:
     return ", ".join(str(refusal) for refusal in refusals)
 
 
+def unfit_text(refusals: Iterable[Refusal]) -> str:
+    """The same with HAMi's words in front (v2.7.0 pkg/scheduler/scheduler.go): ``NodeUnfitPod: 2/4 CardCordoned``."""
+    found = tuple(refusals)
+    unregistered = [each.detail for each in found if each.reason is Reason.NODE_UNREGISTERED]
+    return f"node unregistered: {unregistered[0]}" if unregistered else f"NodeUnfitPod: {refusals_text(found)}"
+
+
 #: Names shown per reason in an event; the rest is counted, since a note holds 1 024 bytes.
 NODES_NAMED = 5
 

@@ -12,7 +12,6 @@ from .errors import InvalidRequest
 from .inventory import NodeDevices
 from .kept import Blanket, Kept, Verdict
 from .model import Allocation, Pod
-from .node_fit import node_refusals, pod_refusals
 from .quota import QuotaId
 from .quotabook import Rooms, charged
 from .reasons import Reason, Refusal
@@ -82,20 +81,20 @@ def schedule(pod: Pod, cluster: Cluster, now: float) -> Placement | Unschedulabl
     decision holds of the nodes' verdicts is to be read before the next one.
     """
     cluster.look_at_links()
-    for refusal in pod_refusals(pod, cluster.around):
+    for refusal in cluster.node_fit.pod(pod, cluster.around):
         return _everywhere(pod, cluster, refusal)
     try:
         kept = cluster.kept(pod)
     except InvalidRequest as error:
         return _everywhere(pod, cluster, Refusal(Reason.INVALID_REQUEST, detail=str(error)))
     if not cluster.quotas.surely_leave(pod, kept.certain):
-        return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
+        return _under_quota(pod, kept, rooms_of(pod, kept, cluster), cluster, now)
     best = _best(pod, kept, cluster, now)
     if best is None:
         return Unschedulable(kept.sentence(), kept, Waits(kept))
     if cluster.quotas.of(pod.key.namespace) and _in_parts(best, cluster):
         # a part is charged, not what was asked for
-        return _under_quota(pod, kept, _rooms(pod, kept, cluster), cluster, now)
+        return _under_quota(pod, kept, rooms_of(pod, kept, cluster), cluster, now)
     return best
 
 
@@ -105,7 +104,7 @@ def _in_parts(best: Placement, cluster: Cluster) -> bool:
     return entry is not None and entry.cut and any(share.place for _, _, share in best.allocation.shares())
 
 
-def _rooms(pod: Pod, kept: Kept, cluster: Cluster) -> Rooms:
+def rooms_of(pod: Pod, kept: Kept, cluster: Cluster) -> Rooms:
     """What quotas leave the pod of the families that it asks for."""
     found = cluster.quotas.rooms(pod)
     return {family: found[family] for family in kept.certain if family in found}
@@ -113,7 +112,7 @@ def _rooms(pod: Pod, kept: Kept, cluster: Cluster) -> Rooms:
 
 def _best(pod: Pod, kept: Kept, cluster: Cluster, now: float) -> Placement | None:
     """The best node by verdicts that are brought up to date."""
-    _refresh(kept, pod, cluster, now)
+    refresh(kept, pod, cluster, now)
     name = kept.best()
     if name is None:
         return None
@@ -168,7 +167,7 @@ def _blocked(charges: Mapping[str, Amounts], rooms: Rooms) -> tuple[Blocked, ...
     return tuple(Blocked(quota, amounts) for quota, amounts in asked.items())
 
 
-def _refresh(kept: Kept, pod: Pod, cluster: Cluster, now: float) -> None:
+def refresh(kept: Kept, pod: Pod, cluster: Cluster, now: float) -> None:
     """Ask those nodes again that changed since this shape last looked; all of them the first time."""
     changed = cluster.journal.since(kept.position) if kept.position >= 0 else None
     if changed is None:
@@ -201,7 +200,7 @@ def ask(
     if entry is None:
         raise AssertionError(f"node {name} was kept and is gone")
     usage = cluster.ledger.usage(name)
-    refusals = node_refusals(pod, entry.node, usage, cluster.around)
+    refusals = cluster.node_fit.node(pod, entry.node, usage, cluster.around)
     if refusals:
         return refusals
     refused = _refused_families(name, demand, usage, cluster, now)

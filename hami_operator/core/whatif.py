@@ -18,6 +18,7 @@ from .ledger import Ledger
 from .model import Allocation, Container, Pod
 from .quota import Quota
 from .quotabook import Rooms
+from .reasons import Refusal
 from .record import NodeUsage, PodRecord
 from .schedule import ask
 from .space import Space
@@ -88,14 +89,18 @@ class Trial:
             return None
         self.questions -= 1
         try:
-            demand = self.part.demand_of(pod)
+            answer = self.answer(pod, node)
         except InvalidRequest:
             return None
+        return answer if isinstance(answer, Allocation) else None
+
+    def answer(self, pod: Pod, node: str) -> Allocation | tuple[Refusal, ...]:
+        """What a node of the part would give the pod within its quotas, or why it does not. Raises InvalidRequest."""
+        demand = self.part.demand_of(pod)
         found = self.part.quotas.rooms(pod)
         keys = (family.profile.key for family in demand.families)
         rooms: Rooms = {key: found[key] for key in keys if key in found}
-        answer = ask(pod, Kept(demand, rooms), node, self.part, self.now)
-        return answer if isinstance(answer, Allocation) else None
+        return ask(pod, Kept(demand, rooms), node, self.part, self.now)
 
     @contextlib.contextmanager
     def under(self, quotas: Iterable[Quota]) -> Iterator[None]:
@@ -112,12 +117,15 @@ class Trial:
 
 def trial_of(cluster: Cluster, nodes: Iterable[str], namespace: str, now: float) -> Trial:
     """A trial on these nodes, for pods of this namespace."""
-    names = [name for name in nodes if cluster.inventory.get(name) is not None]
+    return trial_on(cluster, [entry for name in nodes if (entry := cluster.inventory.get(name))], namespace, now)
+
+
+def trial_on(cluster: Cluster, entries: Sequence[NodeDevices], namespace: str, now: float) -> Trial:
+    """The same on nodes as they are given. One of a name that the cluster knows is used as that one is."""
     quotas = list(cluster.quotas.of(namespace))
     space = _copied_space(cluster.ledger.space(namespace)) if quotas else Space()
-    usages = {name: _copied_usage(cluster.ledger.usage(name)) for name in names}
+    usages = {entry.node.name: _copied_usage(cluster.ledger.usage(entry.node.name)) for entry in entries}
     holders = _Holders(cluster.profiles, usages, space)
-    entries = (entry for name in names if (entry := cluster.inventory.get(name)) is not None)
     part = Cluster(
         cluster.profiles,
         cluster.policies,
@@ -125,6 +133,7 @@ def trial_of(cluster: Cluster, nodes: Iterable[str], namespace: str, now: float)
         holders,
         cluster.around,
         cluster.failing,
+        node_fit=cluster.node_fit,
         reach=cluster.reach,
     )
     for quota in quotas:

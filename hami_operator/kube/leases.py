@@ -88,29 +88,13 @@ class Elector:
                 log.info("%s leads", self._settings.identity)
                 self._changed(True)
                 try:
-                    if await self._lead(lead):
+                    if await lead_while(self._keep(), lead()):
                         return
                 finally:
                     self._changed(False)
                 log.warning("%s has lost the lease", self._settings.identity)
         finally:
             await self._release()
-
-    async def _lead(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Lead until the lease is lost (False) or ``lead`` has ended (True)."""
-        work = asyncio.ensure_future(lead())
-        renewing = asyncio.ensure_future(self._keep())
-        try:
-            await asyncio.wait({work, renewing}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                return False
-            work.result()
-        except NotLeading:  # the work found out first
-            return False
-        finally:
-            await _stop(work)
-            await _stop(renewing)
-        return True
 
     async def _acquire(self) -> None:
         while True:
@@ -206,6 +190,22 @@ class Elector:
                 await self._client.replace(path, {**lease, "spec": spec})
         except (KubeError, TimeoutError) as error:
             log.warning("the lease could not be given up, it expires in %d s: %s", self._settings.duration_s, error)
+
+
+async def lead_while(keeping: Coroutine[Any, Any, None], leading: Coroutine[Any, Any, None]) -> bool:
+    """Lead for as long as the lease is kept; whether ``leading`` has ended by itself. Its error is raised."""
+    work, lease = asyncio.ensure_future(leading), asyncio.ensure_future(keeping)
+    try:
+        await asyncio.wait({work, lease}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            return False
+        work.result()
+    except NotLeading:  # the work found out first
+        return False
+    finally:
+        await _stop(work)
+        await _stop(lease)
+    return True
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

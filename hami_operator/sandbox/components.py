@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .api import Api
+from .binaries import SCHEDULER
 from .credentials import Authority, User, kubeconfig, make_all, new_token, write_private
 from .errors import ApiError, ProcessDied, SandboxError
 from .instance import Instance, State
@@ -153,11 +154,17 @@ class ControlPlane:
             "--profiling=false",
         )
 
-    def start_scheduler(self, state: State, config: Path | None) -> None:
-        """Start kube-scheduler, with a configuration file of its own where one is given."""
-        own = self._client_config(state, Authority.load(self.instance.folder), "kube-scheduler")
-        flags = [f"--kubeconfig={own}"] if config is None else [f"--config={config}"]
-        self._run("kube-scheduler", *flags, "--leader-elect=false", "--secure-port=0", "--profiling=false")
+    def start_scheduler(self, state: State) -> None:
+        """Start a kube-scheduler as the cluster's own."""
+        config = self._client_config(state, Authority.load(self.instance.folder), SCHEDULER)
+        flags = (f"--kubeconfig={config}", "--leader-elect=false", "--secure-port=0", "--profiling=false")
+        self._run(SCHEDULER, *flags)
+
+    def start_another_scheduler(self, name: str, config: Path, host: str) -> int:
+        """Start one more by a configuration file (which names its kubeconfig), as on a host of this name; its pid."""
+        check_component(self.binaries / SCHEDULER)
+        command = [str(self.binaries / SCHEDULER), f"--config={config}", "--secure-port=0", "--profiling=false"]
+        return self.processes.start(name, command, replace(self.how, host=host))
 
     def _client_config(self, state: State, authority: Authority, component: str) -> Path:
         path = self.instance.folder / f"{component}.kubeconfig"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -43,11 +44,12 @@ def manifests() -> Path:
 
 @dataclass(slots=True)
 class Companion:
-    """One of our processes: its pid, and where it answers."""
+    """One of our processes: its pid, where it answers, and the kube-scheduler beside it (0: none)."""
 
     name: str
     pid: int
     health_port: int
+    scheduler_pid: int = 0
 
     @property
     def url(self) -> str:
@@ -59,12 +61,13 @@ class Companion:
 class Installation:
     """What runs in a sandbox for it to place accelerator pods.
 
-    ``server`` is the address at which operators reach the API server, where that is not the API server's own; ``lease``
-    the environment that tells how long an operator leads.
+    ``overlay`` is the driver; ``server`` is the address at which operators reach the API server, where that is not the
+    API server's own; ``lease`` the environment that tells how long an operator leads.
     """
 
     sandbox: Sandbox
     config: Path
+    overlay: str = "direct"
     server: str | None = None
     lease: Mapping[str, str] = field(default_factory=lambda: QUICK_LEASE)
     operators: list[Companion] = field(default_factory=list)
@@ -90,7 +93,7 @@ class Installation:
         await sandbox.kubectl("apply", "-f", str(manifests().parent / "crds"))
         await sandbox.kubectl("apply", "-k", str(manifests() / "overlays" / overlay))
         await sandbox.kubectl("scale", "deployment", "--all", "--replicas=0", "-n", NAMESPACE)
-        made = cls(sandbox, config or manifests() / "base" / "config.yaml", server, lease)
+        made = cls(sandbox, config or manifests() / "base" / "config.yaml", overlay, server, lease)
         if config is not None:
             rendered = await _finish([sys.executable, "-m", "webhook", "configuration", f"--config={config}"])
             await sandbox.kubectl("apply", "-f", "-", stdin=rendered)
@@ -111,14 +114,33 @@ class Installation:
         return companion
 
     async def start_operator(self, environment: Mapping[str, str] | None = None) -> Companion:
-        """Start an operator; returns when it is ready (it may have to wait for the lease before it decides)."""
+        """Start an operator; returns when it is ready (it may have to wait for the lease before it decides).
+
+        With the driver ``extender`` a kube-scheduler is started beside it, both as on a host of their own.
+        """
         account = await self._operator_account()
         health = free_port()
         serving = {"HAMI_SERVING__HOST": "127.0.0.1", "HAMI_SERVING__PORT": str(health)}
         command = ["hami_operator", "run", f"--kubeconfig={account}", f"--config={self.config}"]
-        companion = await self._start("operator", command, health, {**self.lease, **serving, **(environment or {})})
+        more, host = {**self.lease, **serving, **(environment or {})}, ""
+        if self.overlay == "extender":
+            more |= {"HAMI_DRIVER": "extender", "HAMI_EXTENDER__PORT": str(free_port())}
+            host = f"hami-operator-{self._started + 1}"
+        companion = await self._start("operator", command, health, more, host)
         self.operators.append(companion)
+        if host:
+            config = await self._scheduler_configuration(host, account, more)
+            companion.scheduler_pid = self.sandbox.start_scheduler(f"{companion.name}-scheduler", config, host)
         return companion
+
+    async def _scheduler_configuration(self, host: str, account: Path, environment: Mapping[str, str]) -> Path:
+        """As the overlay has it, for a process that is not in a pod."""
+        command = [sys.executable, "-m", "hami_operator", "scheduler-configuration", f"--config={self.config}"]
+        content = yaml.safe_load(await _finish(command, environment))
+        content["clientConnection"] = {"kubeconfig": str(account)}
+        path = self.sandbox.folder / f"{host}.kube-scheduler.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return path
 
     async def _operator_account(self) -> Path:
         """The operator's kubeconfig, by way of ``server`` where one is given."""
@@ -132,8 +154,9 @@ class Installation:
         return path
 
     def kill(self, companion: Companion) -> None:
-        """End one of them as ``kill -9`` does."""
-        self.sandbox.end(companion.pid)
+        """End one of them as ``kill -9`` does, with the kube-scheduler beside it."""
+        for pid in filter(None, (companion.pid, companion.scheduler_pid)):
+            self.sandbox.end(pid)
         for running in (self.operators, self.webhooks):
             with contextlib.suppress(ValueError):
                 running.remove(companion)
@@ -142,10 +165,12 @@ class Installation:
         """What it has written."""
         return self.sandbox.log(companion.name).read_text(encoding="utf-8", errors="replace")
 
-    async def _start(self, kind: str, module: list[str], health_port: int, more: Mapping[str, str]) -> Companion:
+    async def _start(
+        self, kind: str, module: list[str], health_port: int, more: Mapping[str, str], host: str = ""
+    ) -> Companion:
         self._started += 1
         name = f"{kind}-{self._started}"
-        pid = self.sandbox.spawn(name, [sys.executable, "-m", *module], more)
+        pid = self.sandbox.spawn(name, [sys.executable, "-m", *module], more, host)
         companion = Companion(name, pid, health_port)
         try:
             await until(f"{name} is ready", lambda: _ready(companion), START_SECONDS)
@@ -162,10 +187,11 @@ async def _ready(companion: Companion) -> bool | None:
         return None
 
 
-async def _finish(command: list[str]) -> str:
-    """Run a command to its end; what it wrote. Raises SandboxError with its words when it fails."""
+async def _finish(command: list[str], more: Mapping[str, str] | None = None) -> str:
+    """Run a command to its end, with ``more`` environment; what it wrote. Raises SandboxError with its words."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    environment = {**os.environ, **(more or {})}
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
     output, errors = await process.communicate()
     if process.returncode:
         words = (output + errors).decode()[-2000:]

@@ -1,8 +1,8 @@
-"""Run a command that dies with its starter, where wanted in a mount namespace with a /var/lib/kubelet of its own.
+"""Run a command that dies with its starter, where wanted with a /var/lib/kubelet or a host name of its own.
 
 A script of its own, run with ``python -I -S``; standard library only. It becomes the command, so no process stays::
 
-    launch.py [--parent PID] [--kubelet-root DIR | --join PID] -- COMMAND [ARGUMENT ...]
+    launch.py [--parent PID] [--kubelet-root DIR | --join PID] [--hostname NAME] -- COMMAND [ARGUMENT ...]
 
 The path of the device plugin socket is fixed, so each hollow node needs its own view of that one folder. Nothing is
 left on the machine: the mounts go with the last process of the namespace, and where /var/lib/kubelet does not exist
@@ -13,11 +13,12 @@ import argparse
 import ctypes
 import os
 import signal
+import socket
 import sys
 
 KUBELET = "/var/lib/kubelet"
 
-_NEWNS, _NEWUSER = 0x00020000, 0x10000000
+_NEWNS, _NEWUTS, _NEWUSER = 0x00020000, 0x04000000, 0x10000000
 _BIND, _REC, _PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 
@@ -34,17 +35,16 @@ def _mount(source: str, target: str, kind: str, flags: int) -> None:
     _call("mount", source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), None)
 
 
-def own_namespace() -> None:
-    """A mount namespace of one's own; without the right to it, inside a user namespace where we are root."""
+def own_namespace(kind: int) -> None:
+    """A namespace of one's own; without the right to it, inside a user namespace where we are root."""
     try:
-        _call("unshare", _NEWNS)
+        _call("unshare", kind)
     except OSError:
         user, group = os.geteuid(), os.getegid()
-        _call("unshare", _NEWNS | _NEWUSER)
+        _call("unshare", kind | _NEWUSER)
         for file, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
             with open(f"/proc/self/{file}", "w", encoding="ascii") as handle:
                 handle.write(text)
-    _mount("none", "/", "", _REC | _PRIVATE)
 
 
 def show_kubelet_root(folder: str) -> None:
@@ -52,6 +52,7 @@ def show_kubelet_root(folder: str) -> None:
 
     Where that does not exist, an empty ``folder.parent`` is left beside it.
     """
+    _mount("none", "/", "", _REC | _PRIVATE)
     if not os.path.isdir(KUBELET):
         _grow_parent(folder + ".parent")
     _mount(folder, KUBELET, "", _BIND | _REC)
@@ -100,16 +101,20 @@ def main() -> None:
     parser.add_argument("--parent", type=int)
     parser.add_argument("--kubelet-root")
     parser.add_argument("--join", type=int)
+    parser.add_argument("--hostname")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
     try:
         if arguments.kubelet_root:
-            own_namespace()
+            own_namespace(_NEWNS)
             show_kubelet_root(arguments.kubelet_root)
         if arguments.join:
             join_namespace(arguments.join)
+        if arguments.hostname:
+            own_namespace(_NEWUTS)
+            socket.sethostname(arguments.hostname)
     except OSError as error:
-        sys.exit(f"no mount namespace: {error}")
+        sys.exit(f"no namespace: {error}")
     if arguments.parent:
         die_with(arguments.parent)
     os.execvp(arguments.command[0], arguments.command)

@@ -32,12 +32,14 @@ _LOG_TAIL = 20
 class Launch:
     """How a process begins: in which mount namespace, and whether it dies with the one that starts it.
 
-    ``kubelet_root`` becomes its /var/lib/kubelet; ``join`` is the pid whose mount namespace it enters.
+    ``kubelet_root`` becomes its /var/lib/kubelet; ``join`` is the pid whose mount namespace it enters; ``host`` is its
+    host name (empty: the machine's).
     """
 
     kubelet_root: Path | None = None
     join: int | None = None
     attached: bool = True
+    host: str = ""
 
     def command(self, command: Sequence[str]) -> list[str]:
         """The whole command line."""
@@ -48,6 +50,8 @@ class Launch:
             options += ["--kubelet-root", str(self.kubelet_root)]
         if self.join is not None:
             options += ["--join", str(self.join)]
+        if self.host:
+            options += ["--hostname", self.host]
         return [sys.executable, "-I", "-S", launch.__file__, *options, "--", *command]
 
 

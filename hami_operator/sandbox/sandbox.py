@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,13 +28,15 @@ class Settings:
     """How a sandbox is started.
 
     ``parent`` is the folder its own folder is made in (default: the user's state folder). ``attached``: it ends when
-    the process that starts it ends, however that ends; else it stays until ``down``.
+    the process that starts it ends, however that ends; else it stays until ``down``. ``also``: components that are to
+    be there beside those that run.
     """
 
     name: str = "default"
     parent: Path | None = None
     scheduler: bool = False
     attached: bool = True
+    also: tuple[str, ...] = ()
 
 
 class Sandbox:
@@ -79,7 +81,7 @@ class Sandbox:
         sandbox = cls(instance, state, instance.processes)
         await sandbox._control_plane.start(state)
         if settings.scheduler:
-            sandbox.start_scheduler()
+            sandbox._control_plane.start_scheduler(state)
         async with Api(instance.kubeconfig) as api:
             token = await accounts.make_plugin_account(api)
         sandbox._write_kubeconfig(instance.folder / "plugin.kubeconfig", token)
@@ -187,13 +189,18 @@ class Sandbox:
     def _control_plane(self) -> ControlPlane:
         return ControlPlane(self._instance, self._processes, self.folder / "bin", self._players.how)
 
-    def start_scheduler(self, config: Path | None = None) -> None:
-        """Start a kube-scheduler, with the defaults or a configuration file (which names its kubeconfig)."""
-        self._control_plane.start_scheduler(self._state, config)
+    def start_scheduler(self, name: str, config: Path, host: str) -> int:
+        """Start one more kube-scheduler by a configuration file, as on a host of this name; its pid."""
+        return self._control_plane.start_another_scheduler(name, config, host)
 
-    def spawn(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-        """Start a companion (operator, webhook) that ends with the sandbox; its pid. Its log is ``logs/NAME.log``."""
-        return self._processes.start(name, command, self._players.how, environment)
+    def spawn(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None, host: str = ""
+    ) -> int:
+        """Start a companion (operator, webhook) that ends with the sandbox; its pid. Its log is ``logs/NAME.log``.
+
+        ``host``: as on a host of this name (empty: the machine's own).
+        """
+        return self._processes.start(name, command, replace(self._players.how, host=host), environment)
 
     def end(self, pid: int) -> None:
         """Kill a companion, as ``kill -9`` would."""
@@ -273,7 +280,7 @@ class Sandbox:
 
 def find_components(nodes: Sequence[NodeSpec], settings: Settings) -> binaries.Binaries:
     """The components that such a sandbox needs, built if need be (minutes, with progress)."""
-    needed = [*binaries.CONTROL_PLANE]
+    needed = [*binaries.CONTROL_PLANE, *settings.also]
     if settings.scheduler:
         needed.append(binaries.SCHEDULER)
     if any(spec.kind is Kind.HOLLOW for spec in nodes):

@@ -1,0 +1,120 @@
+"""Leading while a lease is held by the kube-scheduler beside us: it elects, we follow.
+
+kube-scheduler calls the extender of its own pod, so who decides must be where the elected one is. Its identity is
+``<host name>_<UUID>`` (Kubernetes v1.37 cmd/kube-scheduler/app/options), and containers of a pod share the host name.
+
+It may give the lease up at any moment, and the next one may have it at once. So we lead for ``trust_s`` only after the
+last renewal that we know of, and when the lease changes hands we wait for as long before we lead: two replicas never
+lead at once, whatever their clocks say, as long as their clocks run at the same speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import paths
+from .client import Client, Json
+from .errors import KubeError, NotFound
+from .leases import lead_while
+
+log = logging.getLogger(__name__)
+
+_IDENTITY = re.compile(r"(.+)_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+_NEVER = float("-inf")
+
+
+def host_of(holder: str) -> str:
+    """The host of the kube-scheduler that has this identity; empty where it is nobody's, or somebody else's."""
+    named = _IDENTITY.fullmatch(holder)
+    return named[1] if named is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowSettings:
+    """The lease, the host whose kube-scheduler we follow, and times in seconds: how often the lease is looked at, and
+    for how long a renewal is trusted. kube-scheduler has to renew more often than that."""
+
+    namespace: str
+    name: str = "hami-operator"
+    host: str = field(default_factory=socket.gethostname)
+    look_s: float = 1.0
+    trust_s: float = 5.0
+
+
+class Follower:
+    """Takes the place of an ``Elector``; ``changed`` is called when we begin and when we cease to lead."""
+
+    def __init__(
+        self,
+        client: Client,
+        settings: FollowSettings,
+        changed: Callable[[bool], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.leader = ""
+        self._client = client
+        self._settings = settings
+        self._changed = changed
+        self._monotonic = monotonic
+        self._since = _NEVER
+        self._until = _NEVER
+        self._renewed = ""
+        self._looked_at = _NEVER
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether we may write, by our own clock: right even while the API server can't be reached."""
+        return self._since <= self._monotonic() < self._until
+
+    async def run(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Follow for ever; while we lead, ``lead()`` runs as a task, cancelled when the lease goes elsewhere.
+
+        Ends when cancelled, or when ``lead`` ends by itself, with its exception if it raised one.
+        """
+        while True:
+            while not self.is_leader:
+                await self._look()
+            log.info("leading, as %s does", self.leader)
+            self._changed(True)
+            try:
+                if await lead_while(self._keep(), lead()):
+                    return
+            finally:
+                self._changed(False)
+            log.warning("leading no more: the lease is held by %s", self.leader or "nobody")
+
+    async def _keep(self) -> None:
+        while self.is_leader:
+            await self._look()
+
+    async def _look(self) -> None:
+        """Look at the lease, and wait until it is time for the next look."""
+        started = self._monotonic()
+        path = f"{paths.leases(self._settings.namespace)}/{self._settings.name}"
+        try:
+            async with asyncio.timeout(self._settings.trust_s):
+                self.observe((await self._client.get(path)).get("spec") or {}, started)
+        except NotFound:
+            self.observe({}, started)
+        except (KubeError, TimeoutError) as error:
+            log.warning("the lease can't be looked at: %s", error)
+        await asyncio.sleep(max(0.0, self._settings.look_s - (self._monotonic() - started)))
+
+    def observe(self, spec: Json, started: float) -> None:
+        """Take over the lease as a look that began at ``started`` (monotonic seconds) has found it."""
+        holder, renewed = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
+        if host_of(holder) != self._settings.host:
+            self._until = _NEVER
+        elif holder != self.leader:
+            self._since = self._monotonic() + self._settings.trust_s
+        elif renewed != self._renewed:  # after the last look had begun
+            self._until = self._looked_at + self._settings.trust_s
+        self.leader, self._renewed, self._looked_at = holder, renewed, started

@@ -1,0 +1,261 @@
+"""What kube-scheduler asks an extender over HTTP, and the answers: the wire alone, nothing is decided here.
+
+Forms: Kubernetes v1.37 staging/src/k8s.io/kube-scheduler/extender/v1/types.go. Their JSON keys are capitalised; they
+are read whatever their case, as Go reads them. What goes wrong is told with status 200 in the field ``Error`` where the
+answer has one, since kube-scheduler drops the text of any other status.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hami_operator.core.errors import ObjectError
+from hami_operator.core.model import Node, Pod, PodKey
+from hami_operator.core.objects import read_node, read_pod
+
+Json = dict[str, Any]
+
+#: Verb, whether it was answered, seconds.
+Observe = Callable[[str, bool, float], None]
+
+
+class Filtered(Protocol):
+    """Nodes that take a pod, and why each of the others does not."""
+
+    @property
+    def fitting(self) -> list[str]:
+        """Their names."""
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """By name."""
+
+
+class Extender(Protocol):
+    """Who knows the answers; see ``hami_operator.extender``."""
+
+    def filter(self, pod: Pod, names: Sequence[str]) -> Filtered:
+        """Which of these nodes take the pod."""
+
+    def try_on(self, pod: Pod, nodes: Sequence[Node]) -> Filtered:
+        """Which of these nodes would take it."""
+
+    def prioritize(self, pod: Pod, names: Sequence[str]) -> dict[str, int]:
+        """How good each is, 0 to 10."""
+
+    def preempt(self, pod: Pod, victims: Mapping[str, Sequence[str]]) -> list[str]:
+        """On which of these nodes the pod fits without these pods."""
+
+    async def bind(self, key: PodKey, node: str) -> str:
+        """Bind; empty, or why not."""
+
+
+# -- forms -------------------------------------------------------------------------------------------------------
+
+
+def _lowered(value: Any) -> Any:
+    return {key.lower(): item for key, item in value.items()} if isinstance(value, dict) else value
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return _lowered(value)
+
+
+class NodeList(_Form):
+    """Whole Node objects."""
+
+    items: list[Json] = []
+
+
+class ExtenderArgs(_Form):
+    """Of ``filter`` and ``prioritize``: names, or whole nodes."""
+
+    pod: Json
+    nodes: NodeList | None = None
+    node_names: list[str] | None = Field(None, alias="nodenames")
+
+
+class BindingArgs(_Form):
+    """Of ``bind``."""
+
+    name: str = Field(alias="podname", min_length=1)
+    namespace: str = Field(alias="podnamespace", min_length=1)
+    uid: str = Field(alias="poduid", min_length=1)
+    node: str = Field(min_length=1)
+
+
+class MetaPod(_Form):
+    """A pod by its uid."""
+
+    uid: str = ""
+
+
+class PodObject(_Form):
+    """A whole pod, of which only the uid is of interest."""
+
+    metadata: MetaPod = MetaPod()
+
+
+class MetaVictims(_Form):
+    """Pods to be ended on one node."""
+
+    pods: list[MetaPod] | None = None
+    violations: int = Field(0, alias="numpdbviolations")
+
+
+class Victims(_Form):
+    """The same with whole pods."""
+
+    pods: list[PodObject] | None = None
+    violations: int = Field(0, alias="numpdbviolations")
+
+
+class PreemptionArgs(_Form):
+    """Of ``preempt``: victims by node, as uids or as whole pods."""
+
+    pod: Json
+    victims: dict[str, Victims] | None = Field(None, alias="nodenametovictims")
+    meta_victims: dict[str, MetaVictims] | None = Field(None, alias="nodenametometavictims")
+
+    def uids(self) -> dict[str, tuple[list[str], int]]:
+        """By node: the uids, and how many disruption budgets they violate."""
+        if self.meta_victims is not None:
+            return {
+                node: ([pod.uid for pod in each.pods or ()], each.violations)
+                for node, each in self.meta_victims.items()
+            }
+        return {
+            node: ([pod.metadata.uid for pod in each.pods or ()], each.violations)
+            for node, each in (self.victims or {}).items()
+        }
+
+
+class BadArgs(Exception):
+    """What was sent is no such form: names the field, its value and what is allowed."""
+
+
+def _parsed(form: type[Any], body: bytes) -> Any:
+    try:
+        return form.model_validate(json.loads(body))
+    except ValueError as error:
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            shown = repr(first["input"])
+            raise BadArgs(f"{field}: {shown[:200]}: {first['msg']}") from None
+        raise BadArgs(f"the body is no JSON: {error}") from None
+
+
+# -- answers -----------------------------------------------------------------------------------------------------
+
+
+def _filtered(args: ExtenderArgs, extender: Extender) -> Json:
+    """kube-scheduler's own preemption never finds whom to end for cards, which it does not see (it is an error to it
+    when a node fits with nobody ended). So every refusal goes where such nodes are left alone."""
+    pod = read_pod(args.pod)
+    if args.nodes is not None:
+        found = extender.try_on(pod, [read_node(item) for item in args.nodes.items])
+        by_name = {item["metadata"]["name"]: item for item in args.nodes.items}
+        return _filter_result(found, nodes={"metadata": {}, "items": [by_name[name] for name in found.fitting]})
+    found = extender.filter(pod, args.node_names or [])
+    return _filter_result(found, names=found.fitting)
+
+
+def _filter_result(found: Filtered, nodes: Json | None = None, names: list[str] | None = None) -> Json:
+    return {
+        "Nodes": nodes,
+        "NodeNames": names,
+        "FailedNodes": {},
+        "FailedAndUnresolvableNodes": found.refused,
+        "Error": "",
+    }
+
+
+def _prioritized(args: ExtenderArgs, extender: Extender) -> list[Json]:
+    names = args.node_names
+    if names is None:
+        names = [read_node(item).name for item in args.nodes.items] if args.nodes is not None else []
+    return [{"Host": name, "Score": mark} for name, mark in extender.prioritize(read_pod(args.pod), names).items()]
+
+
+def _preempting(args: PreemptionArgs, extender: Extender) -> Json:
+    victims = args.uids()
+    helped = extender.preempt(read_pod(args.pod), {node: uids for node, (uids, _) in victims.items()})
+    kept = {
+        node: {"Pods": [{"UID": uid} for uid in victims[node][0]], "NumPDBViolations": victims[node][1]}
+        for node in helped
+    }
+    return {"NodeNameToMetaVictims": kept}
+
+
+# -- routes ------------------------------------------------------------------------------------------------------
+
+
+class Endpoints:
+    """The verbs. ``extender`` raises one of ``failures`` while it can't answer, as does what it returns."""
+
+    def __init__(self, extender: Callable[[], Extender], failures: type[Exception], observe: Observe) -> None:
+        self._extender = extender
+        self._failures = failures
+        self._observe = observe
+
+    def application(self, request_bytes: int) -> web.Application:
+        """All routes; a request of more than ``request_bytes`` is refused."""
+        app = web.Application(client_max_size=request_bytes)
+        app.add_routes(
+            [
+                web.post("/filter", self.filter),
+                web.post("/prioritize", self.prioritize),
+                web.post("/preempt", self.preempt),
+                web.post("/bind", self.bind),
+            ]
+        )
+        return app
+
+    async def filter(self, request: web.Request) -> web.Response:
+        """Which nodes take the pod, by their cards."""
+        answer, error = await self._answered(request, ExtenderArgs, _filtered)
+        return web.json_response(answer if not error else {"Error": error})
+
+    async def prioritize(self, request: web.Request) -> web.Response:
+        """How good the nodes are."""
+        answer, error = await self._answered(request, ExtenderArgs, _prioritized)
+        return web.json_response(answer) if not error else web.Response(status=503, text=f"{error}\n")
+
+    async def preempt(self, request: web.Request) -> web.Response:
+        """On which nodes it helps to end the pods that kube-scheduler would end."""
+        answer, error = await self._answered(request, PreemptionArgs, _preempting)
+        return web.json_response(answer) if not error else web.Response(status=503, text=f"{error}\n")
+
+    async def bind(self, request: web.Request) -> web.Response:
+        """Choose cards of the node, and bind the pod."""
+        begin = time.perf_counter()
+        try:
+            args: BindingArgs = _parsed(BindingArgs, await request.read())
+            error = await self._extender().bind(PodKey(args.namespace, args.name, args.uid), args.node)
+        except (BadArgs, self._failures) as failure:
+            error = str(failure)
+        self._observe("bind", not error, time.perf_counter() - begin)
+        return web.json_response({"Error": error})
+
+    async def _answered(
+        self, request: web.Request, form: type[_Form], answer: Callable[[Any, Extender], Any]
+    ) -> tuple[Any, str]:
+        begin, result, error = time.perf_counter(), None, ""
+        try:
+            result = answer(_parsed(form, await request.read()), self._extender())
+        except (BadArgs, ObjectError, self._failures) as failure:
+            error = str(failure)
+        self._observe(request.path.strip("/"), not error, time.perf_counter() - begin)
+        return result, error
