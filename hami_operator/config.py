@@ -225,14 +225,6 @@ class Settings(BaseSettings):
     adopt: bool = False
     watch: Literal["kopf", "stream"] = "kopf"
 
-    @model_validator(mode="after")
-    def _renewals_are_seen_in_time(self) -> Settings:
-        if self.driver == "extender" and self.leader.renew_deadline_seconds < 3 * self.leader.retry_seconds:
-            raise ValueError(
-                "with driver extender, leader.renewDeadlineSeconds must be three times leader.retrySeconds"
-            )
-        return self
-
     @classmethod
     def settings_customise_sources(
         cls,

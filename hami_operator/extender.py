@@ -22,7 +22,7 @@ from hami_operator.core.reasons import Reason, Refusal, unfit_text
 from hami_operator.core.schedule import Placement, Unschedulable, schedule
 from hami_operator.driver import Driver
 from hami_operator.handlers.pods import on_pod_event
-from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Outcome, Why
+from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Outcome
 from hami_operator.kube.client import Client
 from hami_operator.kube.errors import KubeError, NotLeading, Unanswered
 from hami_operator.kube.fence import PodAbsent, PodOnNode, look
@@ -174,11 +174,11 @@ class Extender(Driver):
         order = self.reserve(pod, decision, message)
         return _why_not(pod, await self.carry_out(pod, order))
 
-    def _changed(self, pod: Pod, node: str, refusals: Iterable[Refusal]) -> str:
+    @staticmethod
+    def _changed(pod: Pod, node: str, refusals: Iterable[Refusal]) -> str:
         """Another pod was bound between the two calls: kube-scheduler is to choose again."""
-        text = f"node {node} takes {pod.key} no more: {unfit_text(refusals)}"
-        self._voice.not_bound(pod, Why.NODE_CHANGED, text)
-        return text
+        log.info("%s: not bound: node %s takes it no more: %s", pod.key, node, text := unfit_text(refusals))
+        return f"node {node} takes {pod.key} no more: {text}"
 
     # -- waiting pods --------------------------------------------------------------------------------------------
 

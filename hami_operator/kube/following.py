@@ -3,9 +3,9 @@
 kube-scheduler calls the extender of its own pod, so who decides must be where the elected one is. Its identity is
 ``<host name>_<UUID>`` (Kubernetes v1.37 cmd/kube-scheduler/app/options), and containers of a pod share the host name.
 
-It may give the lease up at any moment, and the next one may have it at once. So we lead for ``trust_s`` only after the
-last renewal that we know of, and when the lease changes hands we wait for as long before we lead: two replicas never
-lead at once, whatever their clocks say, as long as their clocks run at the same speed.
+It may lose the lease at any moment, and the next one may have it at once. So we lead until ``trust_s`` after the start
+of the last look that showed it beside us, and who finds a new holder beside itself waits for as long before it leads:
+two replicas never lead at once, whatever their clocks say, as long as their clocks run at the same speed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def host_of(holder: str) -> str:
 @dataclass(frozen=True, slots=True)
 class FollowSettings:
     """The lease, the host whose kube-scheduler we follow, and times in seconds: how often the lease is looked at, and
-    for how long a renewal is trusted. kube-scheduler has to renew more often than that."""
+    for how long a look is trusted."""
 
     namespace: str
     name: str = "hami-operator"
@@ -66,8 +66,6 @@ class Follower:
         self._monotonic = monotonic
         self._since = _NEVER
         self._until = _NEVER
-        self._renewed = ""
-        self._looked_at = _NEVER
 
     @property
     def is_leader(self) -> bool:
@@ -110,11 +108,11 @@ class Follower:
 
     def observe(self, spec: Json, started: float) -> None:
         """Take over the lease as a look that began at ``started`` (monotonic seconds) has found it."""
-        holder, renewed = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
+        holder = str(spec.get("holderIdentity") or "")
         if host_of(holder) != self._settings.host:
             self._until = _NEVER
-        elif holder != self.leader:
-            self._since = self._monotonic() + self._settings.trust_s
-        elif renewed != self._renewed:  # after the last look had begun
-            self._until = self._looked_at + self._settings.trust_s
-        self.leader, self._renewed, self._looked_at = holder, renewed, started
+        else:
+            self._until = started + self._settings.trust_s
+            if holder != self.leader:
+                self._since = self._monotonic() + self._settings.trust_s
+        self.leader = holder

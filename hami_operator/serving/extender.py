@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -145,31 +146,39 @@ class BadArgs(Exception):
     """What was sent is no such form: names the field, its value and what is allowed."""
 
 
-def _parsed(form: type[Any], body: bytes) -> Any:
+def _parsed(form: type[_Form], body: bytes) -> Any:
     try:
         return form.model_validate(json.loads(body))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field, shown = ".".join(str(part) for part in first["loc"]), repr(first["input"])
+        raise BadArgs(f"{field}: {shown[:200]}: {first['msg']}") from None
     except ValueError as error:
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            shown = repr(first["input"])
-            raise BadArgs(f"{field}: {shown[:200]}: {first['msg']}") from None
         raise BadArgs(f"the body is no JSON: {error}") from None
 
 
 # -- answers -----------------------------------------------------------------------------------------------------
 
 
-def _filtered(args: ExtenderArgs, extender: Extender) -> Json:
+async def _filtered(args: ExtenderArgs, extender: Extender) -> Json:
     """kube-scheduler's own preemption never finds whom to end for cards, which it does not see (it is an error to it
     when a node fits with nobody ended). So every refusal goes where such nodes are left alone."""
     pod = read_pod(args.pod)
     if args.nodes is not None:
-        found = extender.try_on(pod, [read_node(item) for item in args.nodes.items])
-        by_name = {item["metadata"]["name"]: item for item in args.nodes.items}
-        return _filter_result(found, nodes={"metadata": {}, "items": [by_name[name] for name in found.fitting]})
+        nodes = _nodes(args.nodes)
+        found = extender.try_on(pod, nodes)
+        objects = dict(zip((node.name for node in nodes), args.nodes.items, strict=True))
+        return _filter_result(found, nodes={"metadata": {}, "items": [objects[name] for name in found.fitting]})
     found = extender.filter(pod, args.node_names or [])
     return _filter_result(found, names=found.fitting)
+
+
+def _nodes(found: NodeList) -> list[Node]:
+    nodes = [read_node(item) for item in found.items]
+    for number, node in enumerate(nodes):
+        if not node.name:
+            raise BadArgs(f"nodes.items.{number}.metadata.name: '': a name is needed")
+    return nodes
 
 
 def _filter_result(found: Filtered, nodes: Json | None = None, names: list[str] | None = None) -> Json:
@@ -182,14 +191,14 @@ def _filter_result(found: Filtered, nodes: Json | None = None, names: list[str] 
     }
 
 
-def _prioritized(args: ExtenderArgs, extender: Extender) -> list[Json]:
+async def _prioritized(args: ExtenderArgs, extender: Extender) -> list[Json]:
     names = args.node_names
     if names is None:
-        names = [read_node(item).name for item in args.nodes.items] if args.nodes is not None else []
+        names = [node.name for node in _nodes(args.nodes)] if args.nodes is not None else []
     return [{"Host": name, "Score": mark} for name, mark in extender.prioritize(read_pod(args.pod), names).items()]
 
 
-def _preempting(args: PreemptionArgs, extender: Extender) -> Json:
+async def _preempting(args: PreemptionArgs, extender: Extender) -> Json:
     victims = args.uids()
     helped = extender.preempt(read_pod(args.pod), {node: uids for node, (uids, _) in victims.items()})
     kept = {
@@ -199,15 +208,27 @@ def _preempting(args: PreemptionArgs, extender: Extender) -> Json:
     return {"NodeNameToMetaVictims": kept}
 
 
+async def _bound(args: BindingArgs, extender: Extender) -> Json:
+    return {"Error": await extender.bind(PodKey(args.namespace, args.name, args.uid), args.node)}
+
+
 # -- routes ------------------------------------------------------------------------------------------------------
 
 
-class Endpoints:
-    """The verbs. ``extender`` raises one of ``failures`` while it can't answer, as does what it returns."""
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why there is no answer: 400 where the question is malformed, 503 where there is none at present."""
 
-    def __init__(self, extender: Callable[[], Extender], failures: type[Exception], observe: Observe) -> None:
+    status: int
+    text: str
+
+
+class Endpoints:
+    """The verbs. ``extender`` raises ``failure`` while it can't answer, as does what it returns."""
+
+    def __init__(self, extender: Callable[[], Extender], failure: type[Exception], observe: Observe) -> None:
         self._extender = extender
-        self._failures = failures
+        self._failure = failure
         self._observe = observe
 
     def application(self, request_bytes: int) -> web.Application:
@@ -225,37 +246,43 @@ class Endpoints:
 
     async def filter(self, request: web.Request) -> web.Response:
         """Which nodes take the pod, by their cards."""
-        answer, error = await self._answered(request, ExtenderArgs, _filtered)
-        return web.json_response(answer if not error else {"Error": error})
+        return _with_error(await self._ask(request, ExtenderArgs, _filtered))
 
     async def prioritize(self, request: web.Request) -> web.Response:
         """How good the nodes are."""
-        answer, error = await self._answered(request, ExtenderArgs, _prioritized)
-        return web.json_response(answer) if not error else web.Response(status=503, text=f"{error}\n")
+        return _with_status(await self._ask(request, ExtenderArgs, _prioritized))
 
     async def preempt(self, request: web.Request) -> web.Response:
         """On which nodes it helps to end the pods that kube-scheduler would end."""
-        answer, error = await self._answered(request, PreemptionArgs, _preempting)
-        return web.json_response(answer) if not error else web.Response(status=503, text=f"{error}\n")
+        return _with_status(await self._ask(request, PreemptionArgs, _preempting))
 
     async def bind(self, request: web.Request) -> web.Response:
         """Choose cards of the node, and bind the pod."""
-        begin = time.perf_counter()
-        try:
-            args: BindingArgs = _parsed(BindingArgs, await request.read())
-            error = await self._extender().bind(PodKey(args.namespace, args.name, args.uid), args.node)
-        except (BadArgs, self._failures) as failure:
-            error = str(failure)
-        self._observe("bind", not error, time.perf_counter() - begin)
-        return web.json_response({"Error": error})
+        return _with_error(await self._ask(request, BindingArgs, _bound))
 
-    async def _answered(
-        self, request: web.Request, form: type[_Form], answer: Callable[[Any, Extender], Any]
-    ) -> tuple[Any, str]:
-        begin, result, error = time.perf_counter(), None, ""
+    async def _ask(
+        self, request: web.Request, form: type[_Form], answer: Callable[[Any, Extender], Awaitable[Any]]
+    ) -> Any:
+        """The answer, or a ``_Failure``."""
+        begin, result = time.perf_counter(), None
         try:
-            result = answer(_parsed(form, await request.read()), self._extender())
-        except (BadArgs, ObjectError, self._failures) as failure:
-            error = str(failure)
-        self._observe(request.path.strip("/"), not error, time.perf_counter() - begin)
-        return result, error
+            result = await answer(_parsed(form, await request.read()), self._extender())
+        except (BadArgs, ObjectError) as error:
+            result = _Failure(400, str(error))
+        except self._failure as error:
+            result = _Failure(503, str(error))
+        answered = not isinstance(result, _Failure)
+        self._observe(request.path.strip("/"), answered, time.perf_counter() - begin)
+        return result
+
+
+def _with_error(result: Any) -> web.Response:
+    """For answers that have a field for it."""
+    return web.json_response({"Error": result.text} if isinstance(result, _Failure) else result)
+
+
+def _with_status(result: Any) -> web.Response:
+    """For those that have none."""
+    if isinstance(result, _Failure):
+        return web.Response(status=result.status, text=f"{result.text}\n")
+    return web.json_response(result)

@@ -1,4 +1,4 @@
-"""kube-scheduler chooses the node by what it knows and what we tell it of cards; the cards are chosen and bound by us."""
+"""kube-scheduler chooses the node, also by what we tell it of cards; the cards are chosen and bound by us."""
 
 from __future__ import annotations
 

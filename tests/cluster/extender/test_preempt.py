@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from tests.cluster.quota.stage import QuotaStage
-from tests.cluster.whole.stage import Json, container, until
+from tests.cluster.whole.stage import Json, container
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hami_operator.core import protocol
+from hami_operator.core.answers import BEST_MARK, choose, decide, fits_without, marks, try_on
 from hami_operator.core.binding import binding_annotations
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import ContainerKind, Device, DeviceRequest, Pod
@@ -116,6 +117,37 @@ def memory_does_not_show(world: World, pod: Pod) -> None:
         world.must(same, "a fresh cluster gives the same cards")
     world.must(not world.kept.ledger.audit(), "the totals equal a recount")
     world.counts["compared"] += 1
+
+
+def who_asks_node_by_node_is_told_the_same(world: World, pod: Pod) -> None:
+    """A scheduler that chooses the node itself: each node gives what it said it would, the best mark is our choice, a
+    node that is brought along is judged as the one that we know, and one that gets rid of all its pods takes the pod
+    wherever it would do so empty."""
+    kept, names = world.kept, sorted(world.sites)
+    decision, found = decide(pod, kept, NOW)
+    fitting = [name for name in names if found[name].fits]
+    sign = decision.kept.sign if isinstance(decision, Placement) else 1.0
+    marked = marks(found, names, sign)
+    node, given = (decision.node, decision.allocation.families) if isinstance(decision, Placement) else ("", {})
+    world.must((node in fitting) == bool(fitting), "we choose a node that fits, if any does")
+    world.must(not fitting or marked[node] == max(marked.values()) >= BEST_MARK - 1, "our choice has the best mark")
+    world.must(all(bool(marked[name]) <= found[name].fits for name in names), "what does not fit is worth nothing")
+    for name in names:
+        chosen = choose(pod, name, kept, NOW)
+        world.must(isinstance(chosen, Placement) == (name in fitting), f"node {name} gives what it said it would")
+        if isinstance(chosen, Placement) and name == node:
+            world.must(chosen.allocation.families == given, "the cards are those that we would choose")
+    tried = try_on(pod, [site.node() for site in world.sites.values()], kept, NOW)
+    same = all(tried[name] == found[name].refusals for name in names)
+    world.must(same, "nodes that are brought along are judged as those that we know")
+    world.must(not kept.ledger.audit(), "questions leave no trace")
+    empty = world.fresh()
+    for uid in world.running:
+        empty.ledger.gone(uid, NOW)
+    verdicts = schedule(pod, empty, NOW).kept.verdicts
+    for name in names:
+        without = fits_without(pod, name, world.running, kept, NOW)
+        world.must(without == verdicts[name].fits, f"node {name} without its pods is an empty one")
 
 
 def nodes_judge_as_brute_force(world: World, family: Family, pod: Pod, decision: Placement | Unschedulable) -> None:

@@ -55,6 +55,8 @@ def place(world: World) -> None:
     world.counts["decided"] += 1
     rarely = world.counts["decided"] % RARELY == 0
     if rarely:
+        rules.who_asks_node_by_node_is_told_the_same(world, pod)
+        decision = schedule(pod, world.kept, NOW)
         rules.memory_does_not_show(world, pod)
         rules.nodes_judge_as_brute_force(world, family, pod, decision)
     if not isinstance(decision, Placement):
