@@ -44,6 +44,10 @@ class Diary:
         if len(self._last) > PODS_KEPT:
             self._last.popitem(last=False)
 
+    def forget(self, uid: str) -> None:
+        """What was decided holds no more, and somebody else decides."""
+        self._last.pop(uid, None)
+
     def last(self, uid: str) -> Decided | None:
         """The last decision about a pod; None when it is not remembered."""
         return self._last.get(uid)

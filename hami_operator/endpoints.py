@@ -72,8 +72,8 @@ def extender_endpoints(app: App) -> web.Application:
         if isinstance(app.driver, Extender):
             return app.driver
         if missing := app.missing():
-            raise NotNow(f"waiting for {', '.join(missing)}")
-        raise NotNow(f"this replica does not lead, {app.elector.leader or 'nobody'} does")
+            raise NotNow(f"the operator waits for {', '.join(missing)}")
+        raise NotNow(f"the operator is not ready to lead; the lease is held by {app.elector.leader or 'nobody'}")
 
     served = Endpoints(extender, NotNow, app.telemetry.extender)
     return served.application(app.settings.extender.request_mib * 1024 * 1024)

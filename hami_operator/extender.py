@@ -77,8 +77,9 @@ class Extender(Driver):
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
         if isinstance(decision, Unschedulable):
             self._refuse(pod, decision)
-        else:
+        else:  # whether it is placed, kube-scheduler decides, and says why where it is not
             self._world.queue.placed(pod.key.uid)
+            self._world.diary.forget(pod.key.uid)
         answers = {name: found.get(name, _UNKNOWN) for name in names}
         return Filtered(
             [name for name, verdict in answers.items() if verdict.fits],

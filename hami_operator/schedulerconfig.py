@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hami_operator.config import Settings
+from hami_operator.core.vendor import managed_names
 
 
 def render(settings: Settings) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def render(settings: Settings) -> dict[str, Any]:
     right in all else need have none of them. The lease is the operator's own, so only one driver is at work at a time.
     """
     lease, extender = settings.leader, settings.extender
-    names = dict.fromkeys(name for profile in settings.devices.profiles() for name in profile.names.all())
+    names = managed_names(settings.devices.profiles())
     return {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",

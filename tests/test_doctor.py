@@ -18,6 +18,7 @@ from hami_operator.core.objects import read_node
 from hami_operator.doctor import CHECKS, Facts, examine
 from hami_operator.doctor.installation import OUR_WEBHOOK, RIGHTS
 from hami_operator.live import Live
+from hami_operator.schedulerconfig import render
 from tests.builders import NOW, asking, bound, cluster, device, node_object, pod, pod_object
 from tests.manifests.test_manifests import RIGHTS as GRANTED
 
@@ -138,6 +139,26 @@ def mixed(facts: Facts) -> None:
     facts.deployments = [*facts.deployments[1:], deployment("hami-operator", "hami-operator:2")]
 
 
+def beside_kube_scheduler(facts: Facts) -> None:
+    """The driver "extender": kube-scheduler in the operator's pods, which asks about every name."""
+    (operator,) = [one for one in facts.deployments if one["metadata"]["name"] == "hami-operator"]
+    containers = operator["spec"]["template"]["spec"]["containers"]
+    containers.append({"name": "kube-scheduler", "image": "kube-scheduler:v1.37.2"})
+    facts.scheduler_configuration = render(Settings())
+
+
+def name_not_managed(facts: Facts) -> None:
+    beside_kube_scheduler(facts)
+    assert facts.scheduler_configuration is not None
+    managed = facts.scheduler_configuration["extenders"][0]["managedResources"]
+    managed[:] = [one for one in managed if one["name"] != "nvidia.com/gpumem"]
+
+
+def rights_beside_kube_scheduler(facts: Facts) -> None:
+    beside_kube_scheduler(facts)
+    no_rights(facts)
+
+
 def skewed(facts: Facts) -> None:
     facts.skew = -42.0
 
@@ -207,6 +228,13 @@ CASES = [
     Case("Leader", no_leader, "no operator leads", "get pods -l app.kubernetes.io/name=hami-operator"),
     Case("Leader", old_lease, "one has not renewed its lease for 100 s", "get pods"),
     Case("Rights of the operator", no_rights, "may not patch nodes; create pods/binding", "kubectl apply -k"),
+    Case("Rights of the operator", rights_beside_kube_scheduler, "may not patch nodes", "manifests/overlays/extender"),
+    Case(
+        "Resources that kube-scheduler asks about",
+        name_not_managed,
+        "does not ask the operator about nvidia.com/gpumem",
+        "hami-operator scheduler-configuration",
+    ),
     Case("Quota kind", no_crd, "is not installed", "kubectl apply -f crds/"),
     Case("Quota kind", other_version, "has no version v1alpha1", "kubectl apply -f crds/"),
     Case("Quota kind", old_crd, "is old: its status lacks waiting", "kubectl apply -f crds/"),
@@ -224,8 +252,11 @@ CASES = [
 ]
 
 
-def test_nothing_is_wrong_with_a_sound_installation() -> None:
-    assert {title: findings for title, findings in examine(sound()).items() if findings} == {}
+@pytest.mark.parametrize("driver", [lambda _: None, beside_kube_scheduler], ids=["direct", "extender"])
+def test_nothing_is_wrong_with_a_sound_installation(driver: Callable[[Facts], None]) -> None:
+    facts = sound()
+    driver(facts)
+    assert {title: findings for title, findings in examine(facts).items() if findings} == {}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: getattr(case.fault, "__name__", case.title))

@@ -320,6 +320,18 @@ async def test_a_raised_quota_is_such_a_change_and_a_pod_that_fits_is_left_alone
     assert stage.server.patches == ["large"]
 
 
+async def test_a_refusal_that_holds_no_more_is_not_shown(stage: Stage) -> None:
+    holders = [stage.create(f"h-{name}", 20000) for name in ("n1", "n2")]
+    for holder, name in zip(holders, ("n1", "n2"), strict=True):
+        await stage.bind(holder, name)
+    pod = stage.create("p", 10000)
+    assert stage.extender.filter(pod, ["n1"]).fitting == []
+    assert stage.world.diary.last(pod.key.uid) is not None
+    stage.end(holders[0])
+    assert stage.extender.filter(pod, ["n1"]).fitting == ["n1"]
+    assert stage.world.diary.last(pod.key.uid) is None
+
+
 async def test_a_nudge_that_was_not_answered_is_given_again(stage: Stage) -> None:
     holder = stage.create("holder", 20000)
     await stage.bind(holder, "n1")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hami_operator.core import protocol
 from hami_operator.core.model import Container
-from hami_operator.core.vendor import Admission, Profile
+from hami_operator.core.vendor import Admission, Profile, managed_names
 
 #: Device lists of families that are not enabled here: nobody else's to bring either.
 WRITTEN_PATTERN = r"^hami\.io/.+-devices-(to-allocate|allocated)$"
@@ -37,7 +37,7 @@ class Catalogue:
 
     def __init__(self, profiles: Sequence[Profile]) -> None:
         self.profiles = tuple(profiles)
-        self.names = tuple(dict.fromkeys(name for profile in profiles for name in profile.names.all()))
+        self.names = managed_names(profiles)
         self.modes = tuple((profile.selection.mode, profile.mode_words) for profile in profiles if profile.mode_words)
         self.limited = tuple(profile for profile in profiles if profile.one_name or profile.one_container)
         self._all_names = frozenset(self.names)

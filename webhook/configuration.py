@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from hami_operator.core import protocol
-from hami_operator.core.vendor import Profile
+from hami_operator.core.vendor import Profile, managed_names
 
 from .catalogue import WRITTEN_PATTERN, speaks_to_all, written_keys
 
@@ -73,7 +73,7 @@ def render(profiles: Sequence[Profile], namespace: str) -> dict[str, Any]:
 
 def match_expression(profiles: Sequence[Profile]) -> str:
     """CEL: a container or init container names a managed resource, or the pod bears what only the scheduler writes."""
-    names = dict.fromkeys(name for profile in profiles for name in profile.names.all())
+    names = managed_names(profiles)
     keys, prefixes = written_keys(profiles)
     begins = " || ".join(f"key.startsWith({_literal(prefix)})" for prefix in prefixes)
     return f"""\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -14,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from hami_operator.config import Settings
 from hami_operator.doctor import Facts, Finding, examine
-from hami_operator.doctor.installation import OUR_CRD, RIGHTS
+from hami_operator.doctor.installation import KUBE_SCHEDULER, OPERATOR, OUR_CRD, RIGHTS
 from hami_operator.kube import paths
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
@@ -86,6 +88,7 @@ async def gather(settings: Settings, kubeconfig: str | None) -> Facts:
             except Denied as error:
                 facts.hidden[name] = error.message
         await _try_admission(client, facts)
+        await _read_scheduler_configuration(client, facts)
     return facts
 
 
@@ -98,6 +101,21 @@ async def _maybe(client: Client, path: str) -> dict[str, Any] | None:
         return await client.get(path)
     except NotFound:
         return None
+
+
+async def _read_scheduler_configuration(client: Client, facts: Facts) -> None:
+    """From the ConfigMap that the operator's pods mount for kube-scheduler."""
+    for deployment in facts.deployments:
+        if (deployment["metadata"]["namespace"], deployment["metadata"]["name"]) != (facts.namespace, OPERATOR):
+            continue
+        for volume in deployment["spec"]["template"]["spec"].get("volumes") or ():
+            if volume["name"] == KUBE_SCHEDULER:
+                path = f"{paths.NAMESPACES}/{facts.namespace}/configmaps/{volume['configMap']['name']}"
+                with contextlib.suppress(Denied):
+                    found = await _maybe(client, path)
+                    facts.scheduler_configuration = (
+                        yaml.safe_load(found["data"]["kube-scheduler.yaml"]) if found else {}
+                    )
 
 
 # -- rights ------------------------------------------------------------------------------------------------------

@@ -197,6 +197,11 @@ def lock_keys(profiles: Iterable[Profile]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(profile.lock_key for profile in profiles if profile.lock_key))
 
 
+def managed_names(profiles: Iterable[Profile]) -> tuple[str, ...]:
+    """All resource names of these families, each once: what admission, kube-scheduler and quotas are told of."""
+    return tuple(dict.fromkeys(name for profile in profiles for name in profile.names.all()))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """One family of accelerators. Families are told apart by ``key`` alone, never by a card's model text.

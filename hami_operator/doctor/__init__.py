@@ -15,6 +15,7 @@ CHECKS: Mapping[str, Callable[[Facts], Iterator[Finding]]] = {
     "Webhook": installation.webhook,
     "Leader": installation.leader,
     "Rights of the operator": installation.rights,
+    "Resources that kube-scheduler asks about": installation.managed_resources,
     "Quota kind": installation.quota_kind,
     "One version everywhere": installation.versions,
     "Clocks": installation.clock,

@@ -21,9 +21,13 @@ class Finding:
 
 @dataclass(slots=True)
 class Facts:
-    """What was asked of the cluster. ``admission`` is the answer to a dry run of an accelerator pod, empty when it
-    was admitted; ``missing_rights`` are those of the operator's account; ``skew`` is our clock minus the API server's,
-    in seconds. ``hidden``: field -> why it could not be read; nothing is said of such."""
+    """What was asked of the cluster.
+
+    ``admission`` is the answer to a dry run of an accelerator pod, empty when it was admitted;
+    ``scheduler_configuration`` is that of the kube-scheduler beside the operator, None where there is none;
+    ``missing_rights`` are those of the operator's account; ``skew`` is our clock minus the API server's, in seconds.
+    ``hidden``: field -> why it could not be read; nothing is said of such.
+    """
 
     live: Live
     namespace: str
@@ -34,6 +38,7 @@ class Facts:
     admission: str = ""
     admitted: Json = field(default_factory=dict)
     missing_rights: Sequence[str] = ()
+    scheduler_configuration: Json | None = None
     lease: Json | None = None
     crd: Json | None = None
     skew: float = 0.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
+from hami_operator.core.vendor import managed_names
+
 from .facts import Facts, Finding, Json
 
 CLOCK_SKEW_SECONDS = 5.0
@@ -31,7 +33,22 @@ RIGHTS = (
 )
 #: What the operator writes into the status of our quota objects; an older kind drops what it does not know.
 QUOTA_STATUS = ("observedGeneration", "hard", "used", "summary", "pending", "waiting", "largest", "conditions")
-_APPLY = "kubectl apply -k manifests/overlays/direct"
+#: The container in the operator's pods that elects and queues with the driver "extender".
+KUBE_SCHEDULER = "kube-scheduler"
+
+
+def _apply(facts: Facts) -> str:
+    overlay = "extender" if any(_kube_schedulers(facts)) else "direct"
+    return f"kubectl apply -k manifests/overlays/{overlay}"
+
+
+def _kube_schedulers(facts: Facts) -> Iterator[Json]:
+    """The containers of kube-scheduler beside the operator."""
+    for deployment in facts.deployments:
+        if deployment["metadata"]["namespace"] == facts.namespace and deployment["metadata"]["name"] == OPERATOR:
+            for container in deployment["spec"]["template"]["spec"]["containers"]:
+                if container["name"] == KUBE_SCHEDULER:
+                    yield container
 
 
 def sight(facts: Facts) -> Iterator[Finding]:
@@ -78,7 +95,7 @@ def webhook(facts: Facts) -> Iterator[Finding]:
     ours = [webhook for webhook in _all_webhooks(facts) if webhook["name"] == OUR_WEBHOOK]
     if not ours:
         if "webhooks" not in facts.hidden:
-            yield Finding("our webhook is not registered", _APPLY)
+            yield Finding("our webhook is not registered", _apply(facts))
         return
     if not ours[0]["clientConfig"].get("caBundle"):
         yield Finding(
@@ -136,7 +153,21 @@ def rights(facts: Facts) -> Iterator[Finding]:
     """Whether the operator's account may do what it has to."""
     if facts.missing_rights:
         told = f"the operator may not {'; '.join(facts.missing_rights)}"
-        yield Finding(told, _APPLY)
+        yield Finding(told, _apply(facts))
+
+
+def managed_resources(facts: Facts) -> Iterator[Finding]:
+    """Whether kube-scheduler asks the operator about every name that it manages, where it is asked at all."""
+    configuration = facts.scheduler_configuration
+    if configuration is None:
+        return
+    extenders = configuration.get("extenders") or [{}]
+    known = {managed["name"] for managed in extenders[0].get("managedResources") or () if managed["ignoredByScheduler"]}
+    if missing := [name for name in managed_names(facts.live.cluster.profiles) if name not in known]:
+        yield Finding(
+            f"kube-scheduler does not ask the operator about {', '.join(missing)}",
+            "hami-operator scheduler-configuration --config config.yaml > kube-scheduler.yaml, and apply it",
+        )
 
 
 def quota_kind(facts: Facts) -> Iterator[Finding]:
@@ -164,11 +195,12 @@ def versions(facts: Facts) -> Iterator[Finding]:
     for deployment in facts.deployments:
         if deployment["metadata"]["namespace"] == facts.namespace:
             for container in deployment["spec"]["template"]["spec"]["containers"]:
-                if deployment["metadata"]["name"] in (OPERATOR, WEBHOOK, "hami-webhook-certs"):
+                ours = deployment["metadata"]["name"] in (OPERATOR, WEBHOOK, "hami-webhook-certs")
+                if ours and container["name"] != KUBE_SCHEDULER:
                     images.setdefault(container["image"], set()).add(deployment["metadata"]["name"])
     if len(images) > 1:
         told = "; ".join(f"{image}: {', '.join(sorted(names))}" for image, names in sorted(images.items()))
-        yield Finding(f"our parts run different versions: {told}", _APPLY)
+        yield Finding(f"our parts run different versions: {told}", _apply(facts))
 
 
 def clock(facts: Facts) -> Iterator[Finding]:

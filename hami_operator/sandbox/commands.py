@@ -60,8 +60,14 @@ def sandbox() -> None:
 @sandbox.command()
 @click.option("--node", "nodes", multiple=True, metavar="TYPE:CARDS[xNODES]", help=f"Nodes to start. Types: {_TYPES}.")
 @click.option("--simulated", is_flag=True, help="All nodes are simulated (cheap: hundreds on one machine).")
-@click.option("--scheduler", is_flag=True, help="Run kube-scheduler as well.")
-@click.option("--bare", is_flag=True, help="Only the cluster and its nodes: no webhook, no operator.")
+@click.option("--scheduler", is_flag=True, help="Run the default kube-scheduler as well.")
+@click.option(
+    "--driver",
+    type=click.Choice(["direct", "extender", "none"]),
+    default="direct",
+    show_default=True,
+    help="The operator's driver, with the webhook; extender: beside a kube-scheduler; none: neither is installed.",
+)
 @click.option("--plugin", "release", default="2.7", show_default=True, help="Release of HAMi whose plugin nodes run.")
 @name_option
 @parent_option
@@ -70,7 +76,7 @@ def up(
     *,
     simulated: bool,
     scheduler: bool,
-    bare: bool,
+    driver: str,
     release: str,
     name: str,
     parent: Path | None,
@@ -84,17 +90,19 @@ def up(
       hami-operator sandbox up --node a100-80:8x2 --node t4:4
       hami-operator sandbox up --name big --node sim:h100:8x200
       hami-operator sandbox up --name mixed --node sim:metax-c500:8 --node sim:ascend910b3:8
+      hami-operator sandbox up --driver extender
     """
     console = Console()
     kind = _default_kind(simulated, console)
     specs = [NodeSpec.parse(text, kind, release) for text in nodes or _DEFAULT_NODES]
     began = time.monotonic()
-    settings = Settings(name=name, parent=parent, scheduler=scheduler, attached=False)
+    also = (binaries.SCHEDULER,) if driver == "extender" else ()
+    settings = Settings(name=name, parent=parent, scheduler=scheduler, attached=False, also=also)
     started = _start(specs, settings, console)
     page = ""
-    if not bare:
+    if driver != "none":
         with console.status("applying the manifests, starting webhook and operator ..."):
-            page = asyncio.run(_install(started)).operators[0].url
+            page = asyncio.run(_install(started, driver)).operators[0].url
     _show(started, console)
     if page:
         console.print(f"page        {page}/", soft_wrap=True)
@@ -121,12 +129,12 @@ def down_command(name: str, parent: Path | None) -> str:
     return f"hami-operator sandbox down{''.join(options)}"
 
 
-async def _install(started: Sandbox) -> Installation:
+async def _install(started: Sandbox, driver: str) -> Installation:
     types = [node.type.name for node in started.nodes]
     base = manifests() / "base" / "config.yaml"
     try:
         config = families.settings(base, types, started.folder)
-        return await Installation.install(started, None if config == base else config, lease={})
+        return await Installation.install(started, None if config == base else config, overlay=driver, lease={})
     except BaseException:
         started.stop()
         raise

@@ -40,6 +40,19 @@ def direct(kustomize: Callable[[Path], Objects]) -> Objects:
     return kustomize(MANIFESTS / "overlays/direct")
 
 
+@pytest.fixture(scope="session")
+def extender(kustomize: Callable[[Path], Objects]) -> Objects:
+    """What ``kubectl apply -k manifests/overlays/extender`` installs."""
+    return kustomize(MANIFESTS / "overlays/extender")
+
+
+@pytest.fixture(params=["direct", "extender"])
+def overlay(request: pytest.FixtureRequest) -> Objects:
+    """What each of the overlays installs."""
+    found: Objects = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
 def with_components(kustomize: Callable[[Path], Objects], tmp_path: Path) -> Callable[..., Objects]:
     """The direct overlay with components, as a user's own kustomization puts them together."""

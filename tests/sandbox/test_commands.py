@@ -23,6 +23,7 @@ def run(*arguments: str) -> tuple[int, str]:
         (("--node", "v100:1"), "card type 'v100' is not known; known are a100-40"),
         (("--node", "t4"), "'t4' is not of the form TYPE:CARDS[xNODES]"),
         (("--name", "No"), "sandbox name 'No' is not allowed"),
+        (("--driver", "both"), "'both' is not one of 'direct', 'extender', 'none'"),
         (("--plugin", "3.0"), "plugin release '3.0' is not known; known are 2.7"),
     ],
 )

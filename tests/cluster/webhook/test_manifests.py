@@ -14,9 +14,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 DEPLOYMENTS = ("hami-operator", "hami-webhook", "hami-webhook-certs")
 
 
-async def test_everything_is_valid_and_can_be_applied_again(fresh: None, sandbox: Sandbox) -> None:
-    overlay = str(MANIFESTS / "overlays/direct")
-    done = await sandbox.kubectl("apply", "--dry-run=server", "--validate=strict", "-k", overlay)
+@pytest.mark.parametrize("overlay", ["direct", "extender"])
+async def test_everything_is_valid_and_can_be_applied_again(fresh: None, sandbox: Sandbox, overlay: str) -> None:
+    folder = str(MANIFESTS / "overlays" / overlay)
+    done = await sandbox.kubectl("apply", "--dry-run=server", "--validate=strict", "-k", folder)
     assert "unknown field" not in done.stderr
 
 
