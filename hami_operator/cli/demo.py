@@ -18,6 +18,7 @@ from rich.text import Text
 
 from hami_operator.config import load
 from hami_operator.sandbox import NodeSpec, Sandbox, SandboxError, Settings, families
+from hami_operator.sandbox.binaries import SCHEDULER
 from hami_operator.sandbox.installation import Installation, manifests
 from hami_operator.sandbox.waiting import until
 
@@ -52,21 +53,21 @@ async def _run(console: Console, *, keep: bool) -> int:
     begin = time.monotonic()
     await _step_aside()
     with console.status("etcd, API server, controllers and three nodes"):
-        sandbox = await Sandbox.start(NODES, Settings(name=NAME, attached=not keep))
+        sandbox = await Sandbox.start(NODES, Settings(name=NAME, attached=not keep, also=(SCHEDULER,)))
     try:
         with console.status("manifests, webhook and operator"):
             types = [family.card for family in FAMILIES]
             config = families.settings(manifests() / "base" / "config.yaml", types, sandbox.folder)
-            page = (await Installation.install(sandbox, config, lease={})).operators[0].url
+            installation = await Installation.install(sandbox, config, lease={})
         took = time.monotonic() - begin
         console.print(f"A Kubernetes with three accelerator nodes, webhook and operator: up in {took:.0f} s")
-        show = Show(sandbox, console, config)
+        show = Show(installation, console, config)
         await show.all()
         verdict = sandbox.verdict()
         console.print(f"\nThe device plugins' verdict: {verdict}", style="green" if verdict.ok else "red")
         console.print(f"The demo took {time.monotonic() - begin:.0f} s.", style="dim")
         if keep:
-            _say_what_to_try(console, sandbox, page)
+            _say_what_to_try(console, sandbox, installation.operators[0].url)
         return 0 if verdict.ok else 1
     finally:
         if not keep:
@@ -85,9 +86,14 @@ async def _step_aside() -> None:
 class Show:
     """The scenes, each a real ``kubectl apply`` and what became of it. A scene that fails ends the demo."""
 
-    sandbox: Sandbox
+    installation: Installation
     console: Console
     config: Path
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Where it happens."""
+        return self.installation.sandbox
 
     async def all(self) -> None:
         """One scene after the other."""
@@ -100,6 +106,7 @@ class Show:
         await self._environment("share-small", "main")
         await self._table()
         await self._every_family()
+        await self._other_driver()
 
     async def _runs(self, title: str, file: str, *pods: str) -> None:
         await self._apply(title, file)
@@ -164,6 +171,19 @@ class Show:
         with self.console.status("placing"):
             running = [await self._running(pod_name(example)) for example in examples]
         self.console.print(family_table(zip(FAMILIES, running, strict=True), await self._cards()))
+
+    async def _other_driver(self) -> None:
+        """What the direct driver does not judge, kube-scheduler does, and asks us about cards."""
+        pods = ("spread-one", "spread-two")
+        await self._apply("A rule that is kube-scheduler's: pods on different hosts", "spread-over-hosts.yaml")
+        for pod in pods:
+            self._line("yellow", pod, str(_unschedulable(await self._until(pod, _unschedulable))))
+        self.console.print(Text("  $ kubectl apply -k manifests/overlays/extender", style="dim"))
+        with self.console.status("kube-scheduler, and an operator that it asks"):
+            await self.installation.change_driver("extender")
+            running = [await self._running(pod) for pod in pods]
+        for found in running:
+            self._line("green", found["metadata"]["name"], f"runs on {found['spec']['nodeName']}: {_cards(found)}")
 
     async def _cards(self) -> list[CardRow]:
         async with self.sandbox.api() as api:

@@ -153,6 +153,15 @@ class Installation:
         write_private(path, yaml.safe_dump(config, sort_keys=False))
         return path
 
+    async def change_driver(self, overlay: str) -> Companion:
+        """Another operator, with what its overlay allows it, in the place of those that run."""
+        await self.sandbox.kubectl("apply", "-f", str(manifests() / "overlays" / overlay / "rbac.yaml"))
+        self.overlay = overlay
+        for companion in [*self.operators]:
+            self.sandbox.ask_to_end(companion.pid)  # it gives the lease up
+            self.kill(companion)
+        return await self.start_operator()
+
     def kill(self, companion: Companion) -> None:
         """End one of them as ``kill -9`` does, with the kube-scheduler beside it."""
         for pid in filter(None, (companion.pid, companion.scheduler_pid)):

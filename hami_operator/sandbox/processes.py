@@ -23,7 +23,7 @@ from .errors import ProcessDied, TimedOut
 #: The environment variable that marks a process; its value is the sandbox's folder.
 MARK = "HAMI_OPERATOR_SANDBOX"
 
-#: Seconds for processes to be gone after SIGKILL.
+#: Seconds for processes to be gone once they were told to end.
 GONE_S = 10.0
 _LOG_TAIL = 20
 
@@ -107,6 +107,14 @@ class Processes:
     def end(self, pid: int) -> None:
         """Kill one process of this sandbox and wait until it is gone; one that is no more, or another's, is left."""
         kill_all([pid], self.folder)
+        self._forget(pid)
+
+    def ask_to_end(self, pid: int) -> None:
+        """Have one process end in its own way, and wait until it is gone. Raises TimedOut."""
+        kill_all([pid], self.folder, signal.SIGTERM)
+        self._forget(pid)
+
+    def _forget(self, pid: int) -> None:
         self._reap()
         self._started = {name: process for name, process in self._started.items() if process.pid != pid}
 
@@ -136,7 +144,7 @@ def _has_mark(pid: int, folder: Path) -> bool:
         return False
 
 
-def kill_all(pids: Sequence[int], folder: Path) -> None:
+def kill_all(pids: Sequence[int], folder: Path, how: signal.Signals = signal.SIGKILL) -> None:
     """Kill these processes where they carry the mark. Raises TimedOut when one does not go."""
     handles = []
     for pid in pids:
@@ -144,22 +152,22 @@ def kill_all(pids: Sequence[int], folder: Path) -> None:
             handle = os.pidfd_open(pid)
             handles.append(handle)
             if _has_mark(pid, folder):  # looked at while the handle holds the pid: it can't be another process by now
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                signal.pidfd_send_signal(handle, how)
             else:
                 handles.remove(handle)
                 os.close(handle)
     try:
-        _await_exit(handles)
+        _await_exit(handles, how)
     finally:
         for handle in handles:
             os.close(handle)
 
 
-def _await_exit(handles: Sequence[int]) -> None:
+def _await_exit(handles: Sequence[int], how: signal.Signals) -> None:
     deadline = time.monotonic() + GONE_S
     left = set(handles)
     while left:
         readable, _, _ = select.select(list(left), [], [], max(deadline - time.monotonic(), 0))
         if not readable:
-            raise TimedOut(f"{len(left)} processes of the sandbox do not end after SIGKILL")
+            raise TimedOut(f"{len(left)} processes of the sandbox do not end after {how.name}")
         left -= set(readable)

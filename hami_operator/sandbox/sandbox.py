@@ -206,6 +206,10 @@ class Sandbox:
         """Kill a companion, as ``kill -9`` would."""
         self._processes.end(pid)
 
+    def ask_to_end(self, pid: int) -> None:
+        """Have a companion end in its own way, as the kubelet does."""
+        self._processes.ask_to_end(pid)
+
     def log(self, name: str) -> Path:
         """Where a process writes."""
         return self._processes.log(name)
