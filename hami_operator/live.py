@@ -32,6 +32,11 @@ class Live:
     cluster: Cluster
     pods: dict[tuple[str, str], Pod]
 
+    @property
+    def has_kube_scheduler(self) -> bool:
+        """Whether a kube-scheduler queues the pods and judges more than is known here."""
+        return self.cluster.node_fit is BOTH
+
 
 def empty_cluster(settings: Settings) -> Cluster:
     """A cluster without nodes, as the settings want its decisions."""

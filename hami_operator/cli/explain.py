@@ -27,6 +27,7 @@ from .explanation import (
     tell_advice,
     tell_bound,
     tell_decided_again,
+    tell_kube_scheduler,
     tell_pending,
 )
 from .options import asked, config_option, kubeconfig_option, output_option, read_live, settings_of
@@ -86,10 +87,15 @@ def _explain_pending(live: Live, pod: Pod, detail: Detail | None) -> None:
     quotas = refusing(live, explanation.blocked)
     advice = advise(pod, live.cluster, now)
     if detail is None:
-        click.echo(json.dumps({**pending_facts(pod, explanation), "quotas": quotas, "advice": advice}, indent=2))
+        facts = {**pending_facts(pod, explanation), "quotas": quotas, "advice": advice}
+        if live.has_kube_scheduler:
+            facts["kube_scheduler"] = (pod.unscheduled or ("", None))[1]
+        click.echo(json.dumps(facts, indent=2))
     else:
         tell_pending(paper, pod, explanation, detail)
         tell_refusing(paper, quotas)
+        if live.has_kube_scheduler:
+            tell_kube_scheduler(paper, pod)
         if not explanation.node:
             tell_advice(paper, advice)
     sys.exit(0 if explanation.node else 1)

@@ -38,6 +38,14 @@ def tell_pending(console: Console, pod: Pod, explanation: Explanation, detail: D
         _tell_nodes(console, explanation, detail)
 
 
+def tell_kube_scheduler(console: Console, pod: Pod) -> None:
+    """What kube-scheduler says, with the driver "extender"."""
+    console.print()
+    said = pod.unscheduled[1] if pod.unscheduled is not None else "nothing yet"
+    console.print(words(f"kube-scheduler says: {said}"))
+    console.print(words("It judges spread, affinity between pods and volumes too, which was not done here.", "dim"))
+
+
 def tell_advice(console: Console, sentences: Sequence[str]) -> None:
     """What would help, or that nothing simple would."""
     console.print()

@@ -132,10 +132,19 @@ async def test_many_at_once_get_what_there_is_and_no_more(stage: QuotaStage) -> 
 
 
 async def test_explain_knows_who_judges_what(stage: QuotaStage) -> None:
-    rule = {"maxSkew": 1, "topologyKey": HOSTNAME, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
-    await stage.create("p", container(gpu=1, mem=90_000), topologySpreadConstraints=[rule])
-    await stage.refused("p", "CardInsufficientMemory")
-    arguments = ["explain", "pod", f"{stage.namespace}/p", "-o", "json", "--kubeconfig", str(stage.sandbox.kubeconfig)]
-    result = await asyncio.to_thread(CliRunner().invoke, main, arguments)
-    assert "UnsupportedConstraint" not in result.stdout
-    assert "CardInsufficientMemory" in json.loads(result.stdout)["message"]
+    """A node has cards for the pod, but its affinity to a pod that is nowhere is kube-scheduler's to judge."""
+    term = {"topologyKey": HOSTNAME, "labelSelector": {"matchLabels": {"app": "nowhere"}}}
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    await stage.create("p", container(gpu=1, mem=1000), affinity=affinity)
+    await stage.refused("p", "didn't match pod affinity rules")
+
+    async def explained(*options: str) -> str:
+        arguments = ["explain", "pod", f"{stage.namespace}/p", "--kubeconfig", str(stage.sandbox.kubeconfig), *options]
+        return (await asyncio.to_thread(CliRunner().invoke, main, arguments)).stdout
+
+    facts = json.loads(await explained("-o", "json"))
+    assert facts["node"]
+    assert "didn't match pod affinity rules" in facts["kube_scheduler"]
+    text = await explained()
+    assert "UnsupportedConstraint" not in text
+    assert "kube-scheduler says: 0/5 nodes are available" in text
