@@ -17,6 +17,8 @@ def render(settings: Settings) -> dict[str, Any]:
 
     Every node is judged (``percentageOfNodesToScore``): the cards may be on few nodes, and a part of the nodes that are
     right in all else need have none of them. The lease is the operator's own, so only one driver is at work at a time.
+    kube-scheduler's default spread stays in force: without it kube-scheduler from 1.35 on would place pods that ask the
+    same by the marks of the first of them (OpportunisticBatching).
     """
     lease, extender = settings.leader, settings.extender
     names = managed_names(settings.devices.profiles())
