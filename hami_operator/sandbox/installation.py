@@ -129,12 +129,13 @@ class Installation:
         companion = await self._start("operator", command, health, more, host)
         self.operators.append(companion)
         if host:
-            config = await self._scheduler_configuration(host, account, more)
+            config = await self._scheduler_configuration(host, more)
             companion.scheduler_pid = self.sandbox.start_scheduler(f"{companion.name}-scheduler", config, host)
         return companion
 
-    async def _scheduler_configuration(self, host: str, account: Path, environment: Mapping[str, str]) -> Path:
-        """As the overlay has it, for a process that is not in a pod."""
+    async def _scheduler_configuration(self, host: str, environment: Mapping[str, str]) -> Path:
+        """As the overlay has it, for a process that is not in a pod; it reaches the API server directly."""
+        account = await self.sandbox.service_account_kubeconfig(NAMESPACE, "hami-operator")
         command = [sys.executable, "-m", "hami_operator", "scheduler-configuration", f"--config={self.config}"]
         content = yaml.safe_load(await _finish(command, environment))
         content["clientConnection"] = {"kubeconfig": str(account)}

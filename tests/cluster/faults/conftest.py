@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from hami_operator.sandbox import Node, NodeSpec, Sandbox, Settings, no_hollow_nodes
+from hami_operator.sandbox.binaries import SCHEDULER
 from hami_operator.sandbox.installation import Installation
 from tests.faultproxy import FaultProxy
 
@@ -23,6 +24,7 @@ from .stage import LEASE, NOBODY, FaultStage, fault_stage
 
 HERE = Path(__file__).parent
 SEED = os.environ.get("FAULT_SEED")
+DRIVER = os.environ.get("FAULT_DRIVER", "direct")
 PASSED = pytest.StashKey[bool]()
 
 
@@ -71,12 +73,13 @@ class Rig:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     hollow = [NodeSpec("a30", cards=2)] if no_hollow_nodes() is None else []
-    settings = Settings(name="tests-faults", parent=tmp_path_factory.mktemp("sandboxes"))
+    also = (SCHEDULER,) if DRIVER == "extender" else ()
+    settings = Settings(name="tests-faults", parent=tmp_path_factory.mktemp("sandboxes"), also=also)
     async with await Sandbox.start(hollow, settings) as sandbox:
         tls = ssl.create_default_context(cafile=sandbox.ca_file)
         jitter = random.Random(SEED) if SEED is not None else None
         async with FaultProxy(sandbox.url, tls, jitter).serve() as proxy:
-            yield Rig(sandbox, await Installation.install(sandbox, server=proxy.url), proxy)
+            yield Rig(sandbox, await Installation.install(sandbox, overlay=DRIVER, server=proxy.url), proxy)
             verdict = sandbox.verdict()
             assert verdict.ok, str(verdict)
 
