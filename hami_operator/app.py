@@ -28,6 +28,7 @@ from hami_operator.kube.client import Client, server_version
 from hami_operator.kube.errors import NotFound
 from hami_operator.kube.events import Recorder
 from hami_operator.kube.following import Follower, FollowSettings
+from hami_operator.kube.leading import Leadership
 from hami_operator.kube.leases import Elector, LeaseSettings
 from hami_operator.kube.lockbook import LockNews, LockSettings
 from hami_operator.kube.nodelock import NodeLocks
@@ -92,7 +93,7 @@ class App:
     turns: Turns
     voice: Voice
     recorder: Recorder
-    elector: Elector | Follower
+    elector: Leadership
     sensors: dict[str, Reflector]
     device_config: DeviceConfig | None
     history: History
@@ -245,7 +246,7 @@ def _patience(settings: Settings) -> float:
     return patience
 
 
-def _elector(settings: Settings, client: Client, telemetry: Telemetry) -> Elector | Follower:
+def _elector(settings: Settings, client: Client, telemetry: Telemetry) -> Leadership:
     lease = settings.leader
     if settings.driver == "extender":
         look_s, trust_s = lease.retry_seconds / 2, lease.renew_deadline_seconds / 2

@@ -15,14 +15,13 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from . import paths
 from .client import Client, Json
 from .errors import KubeError, NotFound
-from .leases import lead_while
+from .leading import Leadership
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +48,8 @@ class FollowSettings:
     trust_s: float = 5.0
 
 
-class Follower:
-    """Takes the place of an ``Elector``; ``changed`` is called when we begin and when we cease to lead."""
+class Follower(Leadership):
+    """Leads where the elected kube-scheduler is."""
 
     def __init__(
         self,
@@ -59,39 +58,26 @@ class Follower:
         changed: Callable[[bool], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.leader = ""
-        self._client = client
+        super().__init__(client, changed, monotonic)
         self._settings = settings
-        self._changed = changed
-        self._monotonic = monotonic
         self._since = _NEVER
         self._until = _NEVER
 
     @property
     def is_leader(self) -> bool:
-        """Whether we may write, by our own clock: right even while the API server can't be reached."""
+        """Whether we may write."""
         return self._since <= self._monotonic() < self._until
 
-    async def run(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Follow for ever; while we lead, ``lead()`` runs as a task, cancelled when the lease goes elsewhere.
-
-        Ends when cancelled, or when ``lead`` ends by itself, with its exception if it raised one.
-        """
-        while True:
-            while not self.is_leader:
-                await self._look()
-            log.info("leading, as %s does", self.leader)
-            self._changed(True)
-            try:
-                if await lead_while(self._keep(), lead()):
-                    return
-            finally:
-                self._changed(False)
-            log.warning("leading no more: the lease is held by %s", self.leader or "nobody")
+    async def _begin(self) -> None:
+        while not self.is_leader:
+            await self._look()
 
     async def _keep(self) -> None:
         while self.is_leader:
             await self._look()
+
+    async def _end(self) -> None:
+        """The lease is not ours to give up."""
 
     async def _look(self) -> None:
         """Look at the lease, and wait until it is time for the next look."""

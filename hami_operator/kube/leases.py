@@ -13,14 +13,14 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from . import paths
 from .client import Client, Json
-from .errors import Conflict, KubeError, NotFound, NotLeading
+from .errors import Conflict, KubeError, NotFound
 from .eventlog import micro_time
+from .leading import Leadership
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,8 @@ class LeaseSettings:
             )
 
 
-class Elector:
-    """Takes part in the election. ``client`` must not be a guarded one.
-
-    ``changed`` is called when we begin and when we cease to lead (for metrics and logs), with ``is_leader``.
-    """
+class Elector(Leadership):
+    """Takes part in the election, and gives the lease up in the end."""
 
     def __init__(
         self,
@@ -62,41 +59,18 @@ class Elector:
         changed: Callable[[bool], None] = lambda _: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.leader = ""
-        self._client = client
+        super().__init__(client, changed, monotonic)
         self._settings = settings
-        self._changed = changed
-        self._monotonic = monotonic
         self._until = float("-inf")
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = float("-inf")
 
     @property
     def is_leader(self) -> bool:
-        """Whether we may write, by our own clock: right even while the API server can't be reached."""
+        """Whether we may write."""
         return self._monotonic() < self._until
 
-    async def run(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Stand for election for ever; while we lead, ``lead()`` runs as a task, cancelled when the lease is lost.
-
-        Ends when cancelled (``lead`` is cancelled and awaited first, then the lease is given up), or when ``lead``
-        ends by itself, with its exception if it raised one.
-        """
-        try:
-            while True:
-                await self._acquire()
-                log.info("%s leads", self._settings.identity)
-                self._changed(True)
-                try:
-                    if await lead_while(self._keep(), lead()):
-                        return
-                finally:
-                    self._changed(False)
-                log.warning("%s has lost the lease", self._settings.identity)
-        finally:
-            await self._release()
-
-    async def _acquire(self) -> None:
+    async def _begin(self) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._settings.renew_deadline_s):
@@ -175,7 +149,7 @@ class Elector:
             "spec": {**spec, **mine, "renewTime": now},
         }
 
-    async def _release(self) -> None:
+    async def _end(self) -> None:
         """Give the lease up, so that another need not wait for it to expire. Tried once."""
         if not self.is_leader:
             return
@@ -190,29 +164,3 @@ class Elector:
                 await self._client.replace(path, {**lease, "spec": spec})
         except (KubeError, TimeoutError) as error:
             log.warning("the lease could not be given up, it expires in %d s: %s", self._settings.duration_s, error)
-
-
-async def lead_while(keeping: Coroutine[Any, Any, None], leading: Coroutine[Any, Any, None]) -> bool:
-    """Lead for as long as the lease is kept; whether ``leading`` has ended by itself. Its error is raised."""
-    work, lease = asyncio.ensure_future(leading), asyncio.ensure_future(keeping)
-    try:
-        await asyncio.wait({work, lease}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            return False
-        work.result()
-    except NotLeading:  # the work found out first
-        return False
-    finally:
-        await _stop(work)
-        await _stop(lease)
-    return True
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    """Cancel and wait; what goes wrong meanwhile is only logged."""
-    if task.done():
-        return
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("stopping went wrong", exc_info=error)
