@@ -415,3 +415,13 @@ def test_a_batch_answers_each_line_before_it_reads_the_next() -> None:
             assert json.loads(process.stdout.readline())["pods"][0]["name"] == name
         process.stdin.close()
         assert process.wait() == 0
+
+
+def test_with_the_driver_extender_cards_are_judged_where_kube_scheduler_judges_the_rest(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("driver: extender\n")
+    spread = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+    text = documents(NODE, pod_object("p1", container(gpu=1), topologySpreadConstraints=[spread]))
+    result = simulate("--config", str(settings), "--output", "json", "-", text=text)
+    rows = json.loads(result.stdout)["pods"]
+    assert {row["outcome"] for row in rows} == {"placed"}
