@@ -21,6 +21,7 @@ from hami_operator.live import Live
 from hami_operator.schedulerconfig import render
 from tests.builders import NOW, asking, bound, cluster, device, node_object, pod, pod_object
 from tests.manifests.test_manifests import RIGHTS as GRANTED
+from webhook.configuration import match_expression
 
 ROOT = Path(__file__).parents[1]
 CRD = yaml.safe_load((ROOT / "crds" / "extendedresourcequotas.yaml").read_text())
@@ -43,7 +44,13 @@ def sound() -> Facts:
     pods = [bound("holds", "n1", "GPU-1,NVIDIA,100,0:;", gpu=1, mem=100), asking("waits", gpu=1, mem=100)]
     handshake = {"hami.io/node-handshake": f"Reported {time_text(10).replace('-', '.')[:10]} {time_text(10)[11:19]}"}
     world = cluster([read_node(node_object("n1", [device("GPU-1")], metadata={"annotations": handshake}))], pods)
-    webhook = {"name": OUR_WEBHOOK, "clientConfig": {"caBundle": "Q0E="}, "failurePolicy": "Fail"}
+    conditions = [{"name": "asks", "expression": match_expression(world.profiles)}]
+    webhook = {
+        "name": OUR_WEBHOOK,
+        "clientConfig": {"caBundle": "Q0E="},
+        "failurePolicy": "Fail",
+        "matchConditions": conditions,
+    }
     return Facts(
         live=Live(world, {(pod.key.namespace, pod.key.name): pod for pod in pods}),
         namespace="hami-system",
@@ -94,6 +101,11 @@ def no_ca(facts: Facts) -> None:
 
 def lenient(facts: Facts) -> None:
     facts.webhooks[0]["webhooks"][0]["failurePolicy"] = "Ignore"
+
+
+def name_not_matched(facts: Facts) -> None:
+    condition = match_expression(facts.live.cluster.profiles).replace("'nvidia.com/gpucores'", "'example.org/cores'")
+    facts.webhooks[0]["webhooks"][0]["matchConditions"] = [{"name": "asks", "expression": condition}]
 
 
 def answered(text: str) -> Callable[[Facts], None]:
@@ -221,6 +233,7 @@ CASES = [
     Case("Webhook", no_webhook, "our webhook is not registered", "kubectl apply -k"),
     Case("Webhook", no_ca, "CA bundle is empty", "logs deployment/hami-webhook-certs"),
     Case("Webhook", lenient, "pods slip to the default scheduler", "lenient"),
+    Case("Webhook", name_not_matched, "not called for pods that ask for nvidia.com/gpucores", "hami-webhook config"),
     Case("Webhook", passed_by, "the webhook is not asked", "namespaceSelector"),
     Case("Webhook", answered(UNKNOWN_CA), "does not trust the webhook's certificate", "rollout restart"),
     Case("Webhook", answered(REFUSED), "can't reach the webhook", "get pods,endpointslices"),

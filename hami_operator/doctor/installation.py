@@ -107,12 +107,24 @@ def webhook(facts: Facts) -> Iterator[Finding]:
             "failurePolicy is Ignore: while no webhook answers, pods slip to the default scheduler and fail there",
             "leave out the component `lenient`",
         )
+    yield from _passed_by(facts, ours[0])
     if facts.admission:
         yield _not_admitted(facts)
     elif facts.admitted and facts.admitted["spec"].get("schedulerName") != facts.scheduler_name:
         yield Finding(
             "a pod that asks for cards is admitted but not given to us: the webhook is not asked",
             "look at namespaceSelector, objectSelector and matchConditions of the webhook configuration",
+        )
+
+
+def _passed_by(facts: Facts, webhook: Json) -> Iterator[Finding]:
+    """Names that the webhook is not called for; without conditions it is called for every pod."""
+    conditions = " ".join(condition["expression"] for condition in webhook.get("matchConditions") or ())
+    names = managed_names(facts.live.cluster.profiles) if conditions else ()
+    if missing := [name for name in names if f"'{name}'" not in conditions]:
+        yield Finding(
+            f"the webhook is not called for pods that ask for {', '.join(missing)}",
+            "hami-webhook configuration --config config.yaml > webhook-configuration.yaml, and apply it",
         )
 
 
