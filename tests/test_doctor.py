@@ -44,7 +44,7 @@ def sound() -> Facts:
     pods = [bound("holds", "n1", "GPU-1,NVIDIA,100,0:;", gpu=1, mem=100), asking("waits", gpu=1, mem=100)]
     handshake = {"hami.io/node-handshake": f"Reported {time_text(10).replace('-', '.')[:10]} {time_text(10)[11:19]}"}
     world = cluster([read_node(node_object("n1", [device("GPU-1")], metadata={"annotations": handshake}))], pods)
-    conditions = [{"name": "asks", "expression": match_expression(world.profiles)}]
+    conditions = [{"name": "asks", "expression": match_expression(Settings().devices.profiles())}]
     webhook = {
         "name": OUR_WEBHOOK,
         "clientConfig": {"caBundle": "Q0E="},
