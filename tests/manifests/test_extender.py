@@ -114,3 +114,11 @@ def test_the_account_may_do_what_kube_scheduler_does_by_the_clusters_own_roles(e
         ("system:volume-scheduler", ""),
         ("extension-apiserver-authentication-reader", "kube-system"),
     }
+
+
+def test_kube_scheduler_is_started_anew_when_the_operator_beside_it_does_not_live(extender: Objects) -> None:
+    """Else it would hold the lease, and ask in vain, while another replica is well."""
+    containers = {one["name"]: one for one in template(extender)["spec"]["containers"]}
+    own, beside = (containers[name]["livenessProbe"] for name in ("operator", "kube-scheduler"))
+    assert beside["httpGet"] == {"path": "/livez", "port": EVERY.serving.port}
+    assert own["failureThreshold"] * own["periodSeconds"] < beside["failureThreshold"] * beside["periodSeconds"]
