@@ -74,13 +74,13 @@ class Queue:
         same = _asks_the_same(known.pod, pod)
         known.pod = pod
         if not same and uid not in self._in_flight:
-            self._waiting.pop(uid, None)
+            self._leave_group(uid)
             self._push(uid)
 
     def remove(self, uid: str) -> None:
         """The pod is gone, bound, or not ours any more."""
+        self._leave_group(uid)
         self._pods.pop(uid, None)
-        self._waiting.pop(uid, None)
         self._resting.pop(uid, None)
         self._queued.pop(uid, None)
         self._in_flight.discard(uid)
@@ -120,13 +120,15 @@ class Queue:
                 self._wake_first(before)
 
     def rest(self, uid: str, now: float) -> None:
-        """The world failed: out of flight, and ready again after a back-off that doubles."""
+        """The world failed: out of flight, and ready again after a back-off that doubles.
+
+        One that was woken goes on standing for its group: what failed it would fail the others.
+        """
         self._in_flight.discard(uid)
         if uid in self._pods:
             pending = self._pods[uid]
             pause = min(REST_FIRST_SECONDS * 2**pending.tries, REST_LONGEST_SECONDS)
             pending.tries += 1
-            self._waiting.pop(uid, None)
             self._resting[uid] = now + pause
             self.changed.set()
 
@@ -139,7 +141,7 @@ class Queue:
     def hold(self, uid: str, until: float) -> None:
         """It is not to be decided before a time (unix seconds): it rests until then."""
         if uid in self._pods and uid not in self._in_flight:
-            self._waiting.pop(uid, None)
+            self._leave_group(uid)
             self._resting[uid] = until
             self.changed.set()
 
@@ -160,7 +162,7 @@ class Queue:
 
     def waits(self, uid: str) -> bool:
         """Whether the pod fits nowhere, as far as its last decision knows."""
-        return uid in self._waiting and uid not in self._in_flight
+        return uid in self._waiting and uid not in self._in_flight and uid not in self._resting
 
     def next_rest(self) -> float | None:
         """When the next resting pod becomes ready (unix seconds); None when none rests."""
@@ -190,7 +192,7 @@ class Queue:
     def counts(self) -> dict[str, int]:
         """Pods by state, for metrics."""
         flying, resting = len(self._in_flight), len(self._resting)
-        waiting = len(self._waiting.keys() - self._in_flight)
+        waiting = len(self._waiting.keys() - self._in_flight - self._resting.keys())
         ready = len(self._pods) - waiting - resting - flying
         return {"ready": ready, "waiting": waiting, "resting": resting, "in_flight": flying}
 
@@ -202,7 +204,16 @@ class Queue:
                 self._push(uid)
                 return
             heapq.heappop(ranks)
+            if uid in self._in_flight and self._waiting.get(uid) == group:
+                del self._waiting[uid]  # the next one stands for the group; this one joins it anew if it fits nowhere
         self._groups.pop(group, None)
+
+    def _leave_group(self, uid: str) -> None:
+        """It waits no more, without having been placed: where it was woken, the next of its group is in its place."""
+        woken = uid in self._in_flight or uid in self._queued
+        group = self._waiting.pop(uid, None)
+        if group is not None and woken:
+            self._wake_first(group)
 
     def _push(self, uid: str) -> None:
         """Ready; one that is ready already is decided once, however often it was woken."""

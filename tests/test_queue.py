@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from hami_operator.core.model import Pod, PodKey
 from hami_operator.core.schedule import Waits
 from hami_operator.queue import REST_FIRST_SECONDS, REST_LONGEST_SECONDS, Queue
@@ -190,3 +192,42 @@ def test_a_pod_that_waits_for_something_else_now_lets_the_next_of_its_old_group_
     assert taken(queue) == ["b"]
     queue.wait("uid-b", Waits("one"))
     assert taken(queue) == []
+
+
+def waiting_alike(*names: str) -> Queue:
+    queue = filled(*(pod(name) for name in names))
+    taken(queue)
+    for name in names:
+        queue.wait(f"uid-{name}", Waits("one"))
+    return queue
+
+
+def test_a_woken_pod_that_is_still_in_flight_at_the_next_change_is_not_lost_to_later_ones() -> None:
+    """With the driver ``extender`` it is in flight until kube-scheduler asks."""
+    queue = waiting_alike("a")
+    queue.wake()
+    assert taken(queue) == ["a"]
+    queue.wake()
+    queue.wait("uid-a", Waits("one"))
+    queue.wake()
+    assert taken(queue) == ["a"]
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_a_woken_pod_that_goes_before_it_is_placed_leaves_its_turn_to_the_next(in_flight: bool) -> None:  # noqa: FBT001
+    queue = waiting_alike("a", "b")
+    queue.wake()
+    assert not in_flight or taken(queue) == ["a"]
+    queue.remove("uid-a")
+    assert taken(queue) == ["b"]
+
+
+def test_a_woken_pod_that_the_world_fails_stands_for_its_group_until_it_is_placed() -> None:
+    queue = waiting_alike("a", "b")
+    queue.wake()
+    assert taken(queue) == ["a"]
+    queue.rest("uid-a", 0.0)
+    assert queue.counts() == {"ready": 0, "waiting": 1, "resting": 1, "in_flight": 0}
+    assert taken(queue, REST_FIRST_SECONDS) == ["a"]
+    queue.placed("uid-a")
+    assert taken(queue, REST_FIRST_SECONDS) == ["b"]
