@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hami_operator.core.answers import choose, decide, fits_without, marks, try_on
+from hami_operator.core.answers import among, choose, decide, fits_without, marks, try_on, verdicts
 from hami_operator.core.errors import ObjectError
 from hami_operator.core.kept import Verdict
 from hami_operator.core.model import Node, Pod, PodKey
@@ -75,12 +75,14 @@ class Extender(Driver):
         begin = time.perf_counter()
         decision, found = decide(pod, self._world.cluster, self._world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
-        if isinstance(decision, Unschedulable):
-            self._refuse(pod, decision)
+        answers = {name: found.get(name, _UNKNOWN) for name in names}
+        within = among(pod, decision, answers)
+        self._world.queue.narrow(pod.key.uid, frozenset(names) if within is not decision else frozenset())
+        if isinstance(within, Unschedulable):
+            self._refuse(pod, within)
         else:  # whether it is placed, kube-scheduler decides, and says why where it is not
             self._world.queue.placed(pod.key.uid)
             self._world.diary.forget(pod.key.uid)
-        answers = {name: found.get(name, _UNKNOWN) for name in names}
         return Filtered(
             [name for name, verdict in answers.items() if verdict.fits],
             {name: unfit_text(verdict.refusals) for name, verdict in answers.items() if not verdict.fits},
@@ -190,6 +192,9 @@ class Extender(Driver):
             return
         world.cluster.ledger.forget(pod.key.uid)
         decision = schedule(pod, world.cluster, world.now())
+        if pending.left:
+            found = verdicts(pod, decision, world.cluster, world.now())
+            decision = among(pod, decision, {name: found.get(name, _UNKNOWN) for name in pending.left})
         last = world.diary.last(pod.key.uid)
         if isinstance(decision, Unschedulable):
             self.wait(pod, decision)

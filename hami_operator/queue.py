@@ -26,12 +26,13 @@ class Pending:
     """A pod in the queue.
 
     ``tries`` counts failures of the world since the last decision that was carried out; ``telling`` is the sentence
-    that is being written to it.
+    that is being written to it; ``left`` are the nodes that another scheduler leaves it (empty: not known).
     """
 
     pod: Pod
     tries: int = 0
     telling: str = ""
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,11 @@ class Queue:
         if not same and uid not in self._in_flight:
             self._leave_group(uid)
             self._push(uid)
+
+    def narrow(self, uid: str, nodes: frozenset[str]) -> None:
+        """Another scheduler rules out all nodes but these (empty: that is not known)."""
+        if uid in self._pods:
+            self._pods[uid].left = nodes
 
     def remove(self, uid: str) -> None:
         """The pod is gone, bound, or not ours any more."""

@@ -320,6 +320,30 @@ async def test_a_raised_quota_is_such_a_change_and_a_pod_that_fits_is_left_alone
     assert stage.server.patches == ["large"]
 
 
+async def test_a_pod_whose_cards_are_on_nodes_that_kube_scheduler_rules_out_is_told_and_waits(stage: Stage) -> None:
+    """It has a node selector for n2, say; cards of other nodes are no help, and kube-scheduler sees no quota."""
+
+    def limit(hard: int) -> None:
+        obj = {"metadata": {"name": "team", "namespace": "default"}, "spec": {"hard": {MEM: hard}}}
+        book = stage.world.cluster.quotas
+        book.put(read_quota(obj, OWN_KIND, book.keys))
+        stage.world.queue.wake_namespace("default")
+
+    stage.world.cluster.inventory.update(read_node(node_object("small", [device("GPU-small", memory_mib=4000)])))
+    limit(5000)
+    pod = stage.create("p", 0)
+    assert stage.extender.filter(pod, ["n2"]).fitting == []
+    last = stage.world.diary.last(pod.key.uid)
+    assert last is not None
+    assert last.message.startswith("no available node, 1 nodes do not meet: 1 nodes ")
+    assert stage.recorder.waiting == 1
+    await stage.settle()
+    assert stage.server.patches == []
+    limit(30000)
+    await stage.settle()
+    assert stage.server.patches == ["p"]
+
+
 async def test_a_refusal_that_holds_no_more_is_not_shown(stage: Stage) -> None:
     holders = [stage.create(f"h-{name}", 20000) for name in ("n1", "n2")]
     for holder, name in zip(holders, ("n1", "n2"), strict=True):

@@ -214,7 +214,7 @@ def test_a_woken_pod_that_is_still_in_flight_at_the_next_change_is_not_lost_to_l
 
 
 @pytest.mark.parametrize("in_flight", [False, True])
-def test_a_woken_pod_that_goes_before_it_is_placed_leaves_its_turn_to_the_next(in_flight: bool) -> None:  # noqa: FBT001
+def test_a_woken_pod_that_goes_before_it_is_placed_leaves_its_turn_to_the_next(in_flight: bool) -> None:
     queue = waiting_alike("a", "b")
     queue.wake()
     assert not in_flight or taken(queue) == ["a"]

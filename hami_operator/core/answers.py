@@ -11,7 +11,7 @@ from .inventory import Inventory, NodeDevices
 from .kept import Kept, Verdict
 from .model import Allocation, Node, Pod
 from .reasons import Reason, Refusal
-from .schedule import Placement, Unschedulable, ask, refresh, rooms_of, schedule
+from .schedule import Placement, Unschedulable, Waits, ask, refresh, rooms_of, schedule
 from .whatif import trial_of, trial_on
 
 #: Marks are whole numbers from 0 to this (Kubernetes v1.37 kube-scheduler/extender/v1 MaxExtenderPriority).
@@ -37,6 +37,21 @@ def verdicts(pod: Pod, decision: Placement | Unschedulable, cluster: Cluster, no
     bounded = cluster.kept_within(kept, pod, rooms)
     refresh(bounded, pod, cluster, now)
     return bounded.verdicts
+
+
+def among(pod: Pod, decision: Placement | Unschedulable, answers: Mapping[str, Verdict]) -> Placement | Unschedulable:
+    """The decision where only these nodes are left to the pod, which answer so (none: all nodes are).
+
+    A pod that would be placed, but on none of them, waits with those that have the same nodes left: what helps others
+    need not help it.
+    """
+    if isinstance(decision, Unschedulable) or not answers or any(verdict.fits for verdict in answers.values()):
+        return decision
+    left = Kept(decision.kept.demand)
+    for name, verdict in answers.items():
+        left.put(name, verdict)
+    asking = (decision.kept, pod.traits, frozenset(answers))
+    return Unschedulable(left.sentence(), left, Waits(asking, namespace=pod.key.namespace))
 
 
 def marks(found: Mapping[str, Verdict], names: Iterable[str], sign: float) -> dict[str, int]:
