@@ -199,6 +199,14 @@ async def test_what_hami_has_decided_is_left_to_it_for_a_while(stage: Stage) -> 
     assert stage.holds(pod) == "n1"
 
 
+async def test_whom_to_end_on_a_node_that_is_gone_is_no_matter(stage: Stage) -> None:
+    """kube-scheduler may know a node longer than we do, or sooner."""
+    holder, pod = stage.create("holder", 20000), stage.create("p", 20000)
+    await stage.bind(holder)
+    assert stage.extender.preempt(pod, {"n9": [holder.key.uid], "n1": [holder.key.uid]}) == ["n1"]
+    assert stage.extender.preempt(pod, {"n1": []}) == []
+
+
 # -- binding -----------------------------------------------------------------------------------------------------
 
 

@@ -113,7 +113,9 @@ def try_on(pod: Pod, nodes: Iterable[Node], cluster: Cluster, now: float) -> dic
 
 
 def fits_without(pod: Pod, node: str, victims: Iterable[str], cluster: Cluster, now: float) -> bool:
-    """Whether the node takes the pod once the pods of these uids have left it."""
+    """Whether the node takes the pod once the pods of these uids have left it; one that we don't know does not."""
+    if cluster.inventory.get(node) is None:
+        return False
     trial = trial_of(cluster, [node], pod.key.namespace, now)
     with contextlib.ExitStack() as gone:
         for uid in trial.holders.usage(node).pods.keys() & set(victims):
