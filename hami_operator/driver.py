@@ -43,11 +43,16 @@ class Driver(abc.ABC):
         self._voice = voice
         self._telemetry = telemetry
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._bug: BaseException | None = None
+        self._end: BaseException | None = None
 
     async def run(self) -> None:
-        """Go on for ever. Cancel it to stop deciding; ``drain`` then waits for what is under way."""
-        while self._bug is None:
+        """Go on for ever. Cancel it to stop deciding; ``drain`` then waits for what is under way.
+
+        Raises:
+            NotLeading: a write was refused for want of the lease. Even where the lease is back by now, what was left
+                open then is to be fenced, which is done before one leads.
+        """
+        while self._end is None:
             await self._world.may_decide.wait()
             retry_due(self._world)
             pending = self._world.queue.take(self._world.now())
@@ -56,7 +61,7 @@ class Driver(abc.ABC):
                 continue
             self.cycle(pending)
             await asyncio.sleep(0)  # events come in between two decisions, never within one
-        raise self._bug
+        raise self._end
 
     @abc.abstractmethod
     def cycle(self, pending: Pending) -> None:
@@ -110,10 +115,11 @@ class Driver(abc.ABC):
         begin = time.perf_counter()
         try:
             outcome = await self._binder.bind(order)
-        except NotLeading:
+        except NotLeading as error:
             log.warning(
                 "%s: the lease was lost while it was bound; the next leader finds out what became of it", pod.key
             )
+            self._stop(error)
             return None
         self._telemetry.bind_seconds.observe(time.perf_counter() - begin)
         self._telemetry.binds.labels(type(outcome).__name__).inc()
@@ -159,7 +165,7 @@ class Driver(abc.ABC):
             await asyncio.wait_for(queue.changed.wait(), pause)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start work that ``drain`` waits for. An error in it is a bug, and ends the driver."""
+        """Start work that ``drain`` waits for. An error in it is a bug or a lost lease, and ends the driver."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -168,5 +174,8 @@ class Driver(abc.ABC):
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._bug = error
-            self._world.queue.changed.set()
+            self._stop(error)
+
+    def _stop(self, error: BaseException) -> None:
+        self._end = error
+        self._world.queue.changed.set()

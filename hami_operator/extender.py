@@ -205,7 +205,7 @@ class Extender(Driver):
         try:
             await nudge(self._client, pod.key, self._world.now())
         except NotLeading:
-            return
+            raise
         except Unanswered as error:
             log.info("%s: kube-scheduler could not be told to look again yet: %s", pod.key, error)
             self._world.queue.rest(pod.key.uid, self._world.now())

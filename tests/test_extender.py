@@ -268,6 +268,16 @@ async def test_without_the_lease_the_reservation_is_left_to_be_fenced(stage: Sta
     assert stage.holds(pod) == "n1"
 
 
+async def test_a_driver_that_meets_a_lost_lease_ends_so_that_its_reservations_are_fenced(stage: Stage) -> None:
+    """Even where the lease is there again a moment later: nobody else would ever settle what is left open."""
+    pod = stage.create("p", 1000)
+    running = asyncio.ensure_future(stage.extender.run())
+    stage.binder.ends("p", NotLeading("the lease is lost"))
+    assert await stage.extender.bind(pod.key, "n1") == LEASE_LOST
+    with pytest.raises(NotLeading):
+        await asyncio.wait_for(running, 5)
+
+
 async def test_a_driver_that_stops_tells_those_who_wait_for_it(stage: Stage) -> None:
     pod = stage.create("p", 1000)
     asking = asyncio.ensure_future(stage.extender.bind(pod.key, "n1"))

@@ -62,6 +62,7 @@ class Follower(Leadership):
         self._settings = settings
         self._since = _NEVER
         self._until = _NEVER
+        self._lapses = 0
 
     @property
     def is_leader(self) -> bool:
@@ -73,7 +74,9 @@ class Follower(Leadership):
             await self._look()
 
     async def _keep(self) -> None:
-        while self.is_leader:
+        """Return when the lease is lost, or was for a moment: writes were refused then, and left things open."""
+        lapses = self._lapses
+        while self.is_leader and self._lapses == lapses:
             await self._look()
 
     async def _end(self) -> None:
@@ -95,6 +98,7 @@ class Follower(Leadership):
     def observe(self, spec: Json, started: float) -> None:
         """Take over the lease as a look that began at ``started`` (monotonic seconds) has found it."""
         holder = str(spec.get("holderIdentity") or "")
+        self._lapses += self._monotonic() >= self._until
         if host_of(holder) != self._settings.host:
             self._until = _NEVER
         else:

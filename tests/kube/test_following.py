@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -77,6 +80,45 @@ def test_a_kube_scheduler_that_was_restarted_beside_us_is_waited_for_as_a_strang
     for second in range(11, 17):
         looking.look(second, AGAIN)
         assert looking.leads(second) == (second == 16)
+
+
+class SlowServer:
+    """Answers that we are beside the holder; each answer takes as long as ``seconds`` tells, by a clock of its own."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self.now = 0.0
+        self.done = asyncio.Event()
+        self._seconds: Iterator[float] = iter(seconds)
+
+    async def get(self, _: str) -> dict[str, Any]:
+        pause = next(self._seconds, None)
+        if pause is None:
+            self.done.set()
+            await asyncio.Event().wait()
+        self.now += pause or 0.0
+        return {"spec": {"holderIdentity": OURS}}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("slowest", "terms"), [(3.5, 1), (4.5, 2)], ids=["in time", "too late"])
+async def test_a_lapse_is_not_overlooked_because_the_look_that_was_late_finds_all_well(
+    slowest: float, terms: int
+) -> None:
+    """Writes were refused in between: what they left open is to be fenced."""
+    server = SlowServer([*[1.0] * 8, slowest, *[0.1] * 9])
+    settings = FollowSettings("hami-system", host="me", look_s=0.0, trust_s=5.0)
+    follower = Follower(server, settings, monotonic=lambda: server.now)  # type: ignore[arg-type]
+    begun = []
+
+    async def lead() -> None:
+        begun.append(server.now)
+        await asyncio.Event().wait()
+
+    following = asyncio.ensure_future(follower.run(lead))
+    await server.done.wait()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert len(begun) == terms
 
 
 @pytest.mark.parametrize("seed", range(200))
