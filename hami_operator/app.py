@@ -25,7 +25,7 @@ from hami_operator.kube.access import Access
 from hami_operator.kube.background import beside
 from hami_operator.kube.binder import Binder
 from hami_operator.kube.client import Client, server_version
-from hami_operator.kube.errors import NotFound
+from hami_operator.kube.errors import NotFound, NotLeading
 from hami_operator.kube.events import Recorder
 from hami_operator.kube.following import Follower, FollowSettings
 from hami_operator.kube.leading import Leadership
@@ -127,7 +127,11 @@ class App:
         return [f"{problem}; the last good configuration stays in force"] if problem else []
 
     async def lead(self) -> None:
-        """What the leader does: make sure that nothing of the last one can still land, then decide for ever."""
+        """What the leader does: make sure that nothing of the last one can still land, then decide.
+
+        Raises:
+            NotLeading: the lease was lost, if only for a moment.
+        """
         log.info("leading: fencing %d pending pods", len(self.world.queue))
         await asyncio.gather(self.sensors[PODS].fill(), *(sensor.fill() for sensor in self._quota_sensors()))
         guarded = self.client.guarded(lambda: self.elector.is_leader)
@@ -141,6 +145,7 @@ class App:
         try:
             async with beside(self.quota_status.run(functools.partial(write_status, guarded))):
                 await self.driver.run()
+            raise NotLeading("a write was refused for want of the lease")
         finally:  # without the lease nothing more can be written: what is under way is for the next leader to fence
             driver, self.driver = self.driver, None
             await driver.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)

@@ -46,11 +46,10 @@ class Driver(abc.ABC):
         self._end: BaseException | None = None
 
     async def run(self) -> None:
-        """Go on for ever. Cancel it to stop deciding; ``drain`` then waits for what is under way.
+        """Go on for as long as we lead. Cancel it to stop deciding; ``drain`` then waits for what is under way.
 
-        Raises:
-            NotLeading: a write was refused for want of the lease. Even where the lease is back by now, what was left
-                open then is to be fenced, which is done before one leads.
+        Returns when a write was refused for want of the lease. Even where the lease is back by now, what was left open
+        then is to be fenced, which is done before one leads.
         """
         while self._end is None:
             await self._world.may_decide.wait()
@@ -61,7 +60,8 @@ class Driver(abc.ABC):
                 continue
             self.cycle(pending)
             await asyncio.sleep(0)  # events come in between two decisions, never within one
-        raise self._end
+        if not isinstance(self._end, NotLeading):
+            raise self._end
 
     @abc.abstractmethod
     def cycle(self, pending: Pending) -> None:
