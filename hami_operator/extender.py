@@ -13,12 +13,22 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hami_operator.core.answers import among, choose, decide, fits_without, marks, try_on, verdicts
+from hami_operator.core.answers import (
+    UNKNOWN,
+    choose,
+    decide,
+    fits_without,
+    marks,
+    takes,
+    try_on,
+    unfit_among,
+    verdicts,
+    waits_among,
+)
 from hami_operator.core.errors import ObjectError
-from hami_operator.core.kept import Verdict
 from hami_operator.core.model import Node, Pod, PodKey
 from hami_operator.core.objects import read_pod
-from hami_operator.core.reasons import Reason, Refusal, unfit_text
+from hami_operator.core.reasons import Refusal, unfit_text
 from hami_operator.core.schedule import Placement, Unschedulable, schedule
 from hami_operator.driver import Driver
 from hami_operator.handlers.pods import on_pod_event
@@ -34,7 +44,8 @@ from hami_operator.world import World
 
 log = logging.getLogger(__name__)
 
-_UNKNOWN = Verdict(refusals=(Refusal(Reason.NODE_UNREGISTERED, detail="the node is not known"),))
+#: Sets of nodes that are remembered to be shared, of all those that kube-scheduler leaves to pods.
+LEFTS_KEPT = 256
 
 LEASE_LOST = "this replica has ceased to lead"
 
@@ -66,6 +77,7 @@ class Extender(Driver):
         super().__init__(world, binder, voice, telemetry)
         self._client = client
         self._flights: dict[str, Flight] = {}
+        self._lefts: dict[frozenset[str], frozenset[str]] = {}
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -75,11 +87,14 @@ class Extender(Driver):
         begin = time.perf_counter()
         decision, found = decide(pod, self._world.cluster, self._world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
-        answers = {name: found.get(name, _UNKNOWN) for name in names}
-        within = among(pod, decision, answers)
-        self._world.queue.narrow(pod.key.uid, frozenset(names) if within is not decision else frozenset())
-        if isinstance(within, Unschedulable):
-            self._refuse(pod, within)
+        answers = {name: found.get(name, UNKNOWN) for name in names}
+        ruled_out = isinstance(decision, Placement) and bool(names) and not takes(found, names)
+        left = self._shared(names) if ruled_out else frozenset()
+        self._world.queue.narrow(pod.key.uid, left)
+        if isinstance(decision, Unschedulable):
+            self._refuse(pod, decision)
+        elif left:  # kube-scheduler rules out the nodes that have cards for it: one is cordoned, say
+            self._refuse(pod, unfit_among(pod, decision, found, left))
         else:  # whether it is placed, kube-scheduler decides, and says why where it is not
             self._world.queue.placed(pod.key.uid)
             self._world.diary.forget(pod.key.uid)
@@ -129,6 +144,13 @@ class Extender(Driver):
             raise NotNow(f"{pod.key} is on node {record.node} already")
         if record is not None and record.assumed and standing is not None and standing.state == "resting":
             raise NotNow(f"{pod.key} was decided for node {record.node} by another scheduler, whose Binding may land")
+
+    def _shared(self, names: Sequence[str]) -> frozenset[str]:
+        """These nodes, as one object for all the pods to which they are left: there may be thousands of either."""
+        if len(self._lefts) >= LEFTS_KEPT:
+            self._lefts.clear()
+        left = frozenset(names)
+        return self._lefts.setdefault(left, left)
 
     def _refuse(self, pod: Pod, decision: Unschedulable) -> None:
         last = self._world.diary.last(pod.key.uid)
@@ -192,12 +214,11 @@ class Extender(Driver):
             return
         world.cluster.ledger.forget(pod.key.uid)
         decision = schedule(pod, world.cluster, world.now())
-        if pending.left:
-            found = verdicts(pod, decision, world.cluster, world.now())
-            decision = among(pod, decision, {name: found.get(name, _UNKNOWN) for name in pending.left})
         last = world.diary.last(pod.key.uid)
         if isinstance(decision, Unschedulable):
             self.wait(pod, decision)
+        elif pending.left and not takes(verdicts(pod, decision, world.cluster, world.now()), pending.left):
+            world.queue.wait(pod.key.uid, waits_among(pod, decision, pending.left))
         elif last is not None and not last.node:
             self.spawn(self._nudge(pod))
 

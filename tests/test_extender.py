@@ -354,6 +354,7 @@ async def test_a_pod_whose_cards_are_on_nodes_that_kube_scheduler_rules_out_is_t
     assert last is not None
     assert last.message.startswith("no available node, 1 nodes do not meet: 1 nodes ")
     assert stage.recorder.waiting == 1
+    stage.world.queue.wake()
     await stage.settle()
     assert stage.server.patches == []
     limit(30000)

@@ -14,6 +14,9 @@ from .reasons import Reason, Refusal
 from .schedule import Placement, Unschedulable, Waits, ask, refresh, rooms_of, schedule
 from .whatif import trial_of, trial_on
 
+#: What a node answers that we have not heard of.
+UNKNOWN = Verdict(refusals=(Refusal(Reason.NODE_UNREGISTERED, detail="the node is not known"),))
+
 #: Marks are whole numbers from 0 to this (Kubernetes v1.37 kube-scheduler/extender/v1 MaxExtenderPriority).
 BEST_MARK = 10
 
@@ -39,19 +42,25 @@ def verdicts(pod: Pod, decision: Placement | Unschedulable, cluster: Cluster, no
     return bounded.verdicts
 
 
-def among(pod: Pod, decision: Placement | Unschedulable, answers: Mapping[str, Verdict]) -> Placement | Unschedulable:
-    """The decision where only these nodes are left to the pod, which answer so (none: all nodes are).
+def takes(found: Mapping[str, Verdict], names: Iterable[str]) -> bool:
+    """Whether one of these nodes takes the pod that was answered so."""
+    return any(name in found and found[name].fits for name in names)
 
-    A pod that would be placed, but on none of them, waits with those that have the same nodes left: what helps others
-    need not help it.
+
+def waits_among(pod: Pod, decision: Placement, left: frozenset[str]) -> Waits:
+    """What could help a pod that would be placed, but on none of the nodes that are left to it.
+
+    It waits with those that have the same nodes left: what helps others need not help it.
     """
-    if isinstance(decision, Unschedulable) or not answers or any(verdict.fits for verdict in answers.values()):
-        return decision
-    left = Kept(decision.kept.demand)
-    for name, verdict in answers.items():
-        left.put(name, verdict)
-    asking = (decision.kept, pod.traits, frozenset(answers))
-    return Unschedulable(left.sentence(), left, Waits(asking, namespace=pod.key.namespace))
+    return Waits((decision.kept, pod.traits, left), namespace=pod.key.namespace)
+
+
+def unfit_among(pod: Pod, decision: Placement, found: Mapping[str, Verdict], left: frozenset[str]) -> Unschedulable:
+    """The decision for such a pod: why each of the nodes that are left to it does not take it."""
+    kept = Kept(decision.kept.demand)
+    for name in sorted(left):
+        kept.put(name, found.get(name, UNKNOWN))
+    return Unschedulable(kept.sentence(), kept, waits_among(pod, decision, left))
 
 
 def marks(found: Mapping[str, Verdict], names: Iterable[str], sign: float) -> dict[str, int]:
@@ -76,7 +85,7 @@ def choose(pod: Pod, node: str, cluster: Cluster, now: float) -> Placement | tup
     """What one node gives the pod, or why it does not take it. The caller reserves it before it waits for anything."""
     cluster.look_at_links()
     if cluster.inventory.get(node) is None:
-        return (Refusal(Reason.NODE_UNREGISTERED, detail="the node is not known"),)
+        return UNKNOWN.refusals
     for refusal in cluster.node_fit.pod(pod, cluster.around):
         return (refusal,)
     try:

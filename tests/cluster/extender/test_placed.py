@@ -103,6 +103,17 @@ async def test_a_raised_quota_lets_its_pod_go_at_once(stage: QuotaStage) -> None
     assert protocol.RETRY in pod["metadata"]["annotations"], "kube-scheduler knows nothing of quotas"
 
 
+async def test_cards_on_nodes_that_kube_scheduler_rules_out_keep_no_pod_from_being_woken(stage: QuotaStage) -> None:
+    """The quota leaves room for a whole T4, and the pod may have the A100 alone."""
+    await stage.limit({MEM: 20_000})
+    await stage.create("p", container(gpu=1), nodeSelector={HOSTNAME: "a100-80-0"})
+    await stage.refused("p", "ResourceQuotaNotFit")
+    assert await stage.event("p", "FilteringFailed")
+    await stage.change({MEM: 90_000})
+    pod = await stage.running("p")
+    assert protocol.RETRY in pod["metadata"]["annotations"]
+
+
 async def test_pods_without_accelerators_are_kube_schedulers_alone(stage: QuotaStage) -> None:
     await stage.create("plain", {"name": "main", "image": "example.org/i"}, schedulerName="hami-scheduler")
     pod = await stage.running("plain")
