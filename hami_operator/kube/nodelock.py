@@ -145,10 +145,11 @@ class NodeLocks:
             state.wake_first()
         if turn is Turn.NODE_GONE:
             self._book.forget(node)
-        elif waiter.again and turn is not Turn.TAKEN:
-            self._background.spawn(self._clear(state))  # it was in the queue when news of its end came
-        elif turn is not Turn.TAKEN and waiter.unsure:
-            await self.release(node, pod, state.key)
+        elif turn is not Turn.TAKEN:
+            if waiter.unsure and not waiter.again:
+                await self.release(node, pod, state.key)
+            if waiter.again or not state.queue:  # news that the holder has ended was left to those who wait
+                self._background.spawn(self._clear(state))
         return turn
 
     async def _wait_turn(self, state: LockState, waiter: Waiter, patience_s: float) -> Turn:

@@ -334,6 +334,25 @@ async def test_a_node_that_goes_ends_the_wait_for_it(client: Client, world: Worl
     assert not locks.busy(node)
 
 
+async def test_a_lock_is_removed_when_its_holder_has_gone_and_all_who_waited_for_it_as_well(
+    client: Client, world: World
+) -> None:
+    """The end of the holder was left to the first who waits; a job was deleted, say."""
+    clock = Clock()
+    locks = NodeLocks(client, NEVER, clock=clock)
+    node, first, second = await world.node(), await world.pod(), await world.pod()
+    assert await locks.take(node, first, 0) is Turn.TAKEN
+    waiting = asyncio.ensure_future(locks.take(node, second, math.inf))
+    await until(lambda: locks.waiting() == {node: 1}, "it waits")
+    await world.delete_pod(first)
+    locks.pod_ended(first)
+    await asyncio.sleep(0)
+    clock.now += GONE_SECONDS
+    locks.abandon(second.uid)
+    assert await asyncio.wait_for(waiting, 10) is Turn.ABANDONED
+    await until(lambda: not locks.held(), "the lock is removed")
+
+
 # -- releasing ---------------------------------------------------------------------------------------------------
 
 
