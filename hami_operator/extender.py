@@ -31,10 +31,10 @@ from hami_operator.core.objects import read_pod
 from hami_operator.core.reasons import Refusal, unfit_text
 from hami_operator.core.schedule import Placement, Unschedulable, schedule
 from hami_operator.driver import Driver
-from hami_operator.handlers.pods import on_pod_event
+from hami_operator.handlers.pods import on_pod_event, on_pod_gone
 from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Outcome
 from hami_operator.kube.client import Client
-from hami_operator.kube.errors import KubeError, NotLeading, Unanswered
+from hami_operator.kube.errors import KubeError, NotFound, NotLeading, Unanswered
 from hami_operator.kube.fence import PodAbsent, PodOnNode, look
 from hami_operator.kube.nudge import nudge
 from hami_operator.queue import Pending
@@ -88,14 +88,13 @@ class Extender(Driver):
         decision, found = decide(pod, self._world.cluster, self._world.now())
         self._telemetry.decision_seconds.observe(time.perf_counter() - begin)
         answers = {name: found.get(name, UNKNOWN) for name in names}
-        ruled_out = isinstance(decision, Placement) and bool(names) and not takes(found, names)
-        left = self._shared(names) if ruled_out else frozenset()
-        self._world.queue.narrow(pod.key.uid, left)
         if isinstance(decision, Unschedulable):
-            self._refuse(pod, decision)
-        elif left:  # kube-scheduler rules out the nodes that have cards for it: one is cordoned, say
-            self._refuse(pod, unfit_among(pod, decision, found, left))
+            self._refuse(pod, decision, frozenset())
+        elif names and not takes(found, names):  # kube-scheduler rules out those that would: one is cordoned, say
+            left = self._shared(names)
+            self._refuse(pod, unfit_among(pod, decision, found, left), left)
         else:  # whether it is placed, kube-scheduler decides, and says why where it is not
+            self._world.queue.answered(pod.key.uid, None)
             self._world.queue.placed(pod.key.uid)
             self._world.diary.forget(pod.key.uid)
         return Filtered(
@@ -152,7 +151,11 @@ class Extender(Driver):
         left = frozenset(names)
         return self._lefts.setdefault(left, left)
 
-    def _refuse(self, pod: Pod, decision: Unschedulable) -> None:
+    def _refuse(self, pod: Pod, decision: Unschedulable, left: frozenset[str]) -> None:
+        queue, uid = self._world.queue, pod.key.uid
+        if uid not in queue and not self._world.cluster.ledger.observe(pod, self._world.now()).stale:
+            queue.put(pod)  # kube-scheduler has heard of it before us
+        queue.answered(uid, left)
         last = self._world.diary.last(pod.key.uid)
         message = self.note(pod, decision)
         self.wait(pod, decision)
@@ -214,19 +217,20 @@ class Extender(Driver):
             return
         world.cluster.ledger.forget(pod.key.uid)
         decision = schedule(pod, world.cluster, world.now())
-        last = world.diary.last(pod.key.uid)
         if isinstance(decision, Unschedulable):
             self.wait(pod, decision)
         elif pending.left and not takes(verdicts(pod, decision, world.cluster, world.now()), pending.left):
             world.queue.wait(pod.key.uid, waits_among(pod, decision, pending.left))
-        elif last is not None and not last.node:
+        elif pending.left is not None:
             self.spawn(self._nudge(pod))
 
     async def _nudge(self, pod: Pod) -> None:
         try:
             await nudge(self._client, pod.key, self._world.now())
-        except NotLeading:
+        except NotLeading:  # ends us
             raise
+        except NotFound:
+            on_pod_gone(self._world, pod.key)
         except Unanswered as error:
             log.info("%s: kube-scheduler could not be told to look again yet: %s", pod.key, error)
             self._world.queue.rest(pod.key.uid, self._world.now())

@@ -26,13 +26,14 @@ class Pending:
     """A pod in the queue.
 
     ``tries`` counts failures of the world since the last decision that was carried out; ``telling`` is the sentence
-    that is being written to it; ``left`` are the nodes that another scheduler leaves it (empty: not known).
+    that is being written to it; ``left`` are the nodes on which another scheduler was refused (empty: everywhere; None:
+    it was not).
     """
 
     pod: Pod
     tries: int = 0
     telling: str = ""
-    left: frozenset[str] = frozenset()
+    left: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,10 @@ class Queue:
             self._leave_group(uid)
             self._push(uid)
 
-    def narrow(self, uid: str, nodes: frozenset[str]) -> None:
-        """Another scheduler rules out all nodes but these (empty: that is not known)."""
+    def answered(self, uid: str, left: frozenset[str] | None) -> None:
+        """Another scheduler has asked about the pod, and was refused on these nodes (see ``Pending.left``)."""
         if uid in self._pods:
-            self._pods[uid].left = nodes
+            self._pods[uid].left = left
 
     def remove(self, uid: str) -> None:
         """The pod is gone, bound, or not ours any more."""

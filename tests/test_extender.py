@@ -50,8 +50,7 @@ class Server:
         return self.pods[path]
 
     async def merge_patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        if self.trouble:
-            raise self.trouble.pop()
+        await self.get(path)
         self.patches.append(path.rpartition("/")[2])
         self.pods[path]["metadata"].setdefault("annotations", {}).update(body["metadata"]["annotations"])
         return self.pods[path]
@@ -372,6 +371,30 @@ async def test_a_refusal_that_holds_no_more_is_not_shown(stage: Stage) -> None:
     stage.end(holders[0])
     assert stage.extender.filter(pod, ["n1"]).fitting == ["n1"]
     assert stage.world.diary.last(pod.key.uid) is None
+
+
+async def test_a_pod_that_kube_scheduler_has_heard_of_before_us_waits_as_well(stage: Stage) -> None:
+    holder, other = stage.create("holder", 20000), stage.create("other", 20000)
+    await stage.bind(holder, "n1")
+    await stage.bind(other, "n2")
+    obj = pod_object("p", container(gpu=1, mem=10000), metadata={"uid": "uid-p", "resourceVersion": "7"})
+    assert stage.extender.filter(read_pod(obj), ["n1", "n2"]).fitting == []
+    stage.server.pods[paths.pod("default", "p")] = obj
+    stage.end(holder)
+    await stage.settle()
+    assert stage.server.patches == ["p"]
+
+
+async def test_a_pod_that_is_found_to_be_gone_waits_no_more(stage: Stage) -> None:
+    """kube-scheduler was the only one to tell of it, and no news of its end will come."""
+    ghost = read_pod(pod_object("p", container(gpu=1, mem=99000), metadata={"uid": "uid-p"}))
+    stage.extender.filter(ghost, ["n1", "n2"])
+    stage.world.cluster.inventory.update(read_node(node_object("n3", [device("GPU-n3", memory_mib=100_000)])))
+    stage.world.queue.wake()
+    await stage.settle()
+    assert ghost.key.uid not in stage.world.queue
+    assert stage.extender.filter(ghost, ["n1"]).fitting == []
+    assert ghost.key.uid not in stage.world.queue, "what kube-scheduler still believes is old news"
 
 
 async def test_a_nudge_that_was_not_answered_is_given_again(stage: Stage) -> None:

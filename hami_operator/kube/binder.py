@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -95,6 +96,7 @@ class Binder:
     """Carries out orders. ``server`` is the API server's (major, minor) version.
 
     ``objection`` tells why an order is not to be carried out any more; it is asked before the locks and with them.
+    ``lock_patience_s`` is how long an order waits for all its locks together.
     """
 
     def __init__(
@@ -142,8 +144,9 @@ class Binder:
     async def _bind_locked(self, order: Order) -> Outcome:
         """Take the locks, in an order that all orders share; bind; release in reverse what a failure leaves."""
         taken: list[str] = []
+        deadline = time.monotonic() + self._lock_patience_s
         for key in sorted(order.locks):
-            if (outcome := await self._lock(order, key)) is not None:
+            if (outcome := await self._lock(order, key, max(deadline - time.monotonic(), 0.0))) is not None:
                 break
             taken.append(key)
         else:
@@ -153,10 +156,10 @@ class Binder:
                 await self._release(order, key)
         return outcome
 
-    async def _lock(self, order: Order, key: str) -> Outcome | None:
+    async def _lock(self, order: Order, key: str, patience_s: float) -> Outcome | None:
         """Take one lock; the order's outcome where it can't be had."""
         try:
-            turn = await self._locks.take(order.node, order.pod, self._lock_patience_s, key)
+            turn = await self._locks.take(order.node, order.pod, patience_s, key)
         except Refused as error:
             return Rejected(Why.REFUSED, f"node {order.node} can't be locked: {error}")
         if turn is Turn.BUSY:
