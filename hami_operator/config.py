@@ -121,8 +121,8 @@ class LeaderSection(_Section):
 
     @model_validator(mode="after")
     def _times_rise(self) -> LeaderSection:
-        if not self.retry_seconds < self.renew_deadline_seconds < self.lease_seconds:
-            raise ValueError("retrySeconds, renewDeadlineSeconds and leaseSeconds must rise in this order")
+        if not 1.2 * self.retry_seconds < self.renew_deadline_seconds < self.lease_seconds:
+            raise ValueError("1.2 times retrySeconds, renewDeadlineSeconds and leaseSeconds must rise in this order")
         return self
 
 
@@ -133,10 +133,10 @@ class ExtenderSection(_Section):
     """
 
     host: str = "127.0.0.1"
-    port: int = Field(9396, ge=0, le=65535)
+    port: int = Field(9396, ge=1, le=65535)
     timeout_seconds: float = Field(30, ge=10)
     request_mib: int = Field(16, ge=1)
-    weight: int = Field(100, ge=1, le=1_000_000)
+    weight: int = Field(200, ge=1, le=1_000_000)
 
 
 class ServingSection(_Section):

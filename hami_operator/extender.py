@@ -44,8 +44,8 @@ from hami_operator.world import World
 
 log = logging.getLogger(__name__)
 
-#: Sets of nodes that are remembered to be shared, of all those that kube-scheduler leaves to pods.
-LEFTS_KEPT = 256
+#: Sets of nodes that are remembered to be shared, of all those that kube-scheduler offers to pods.
+OFFERS_KEPT = 256
 
 LEASE_LOST = "this replica has ceased to lead"
 
@@ -77,7 +77,7 @@ class Extender(Driver):
         super().__init__(world, binder, voice, telemetry)
         self._client = client
         self._flights: dict[str, Flight] = {}
-        self._lefts: dict[frozenset[str], frozenset[str]] = {}
+        self._offers: dict[frozenset[str], frozenset[str]] = {}
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -91,11 +91,12 @@ class Extender(Driver):
         if isinstance(decision, Unschedulable):
             self._refuse(pod, decision, frozenset())
         elif names and not takes(found, names):  # kube-scheduler rules out those that would: one is cordoned, say
-            left = self._shared(names)
-            self._refuse(pod, unfit_among(pod, decision, found, left), left)
+            offered = self._shared(names)
+            self._refuse(pod, unfit_among(pod, decision, found, offered), offered)
         else:  # whether it is placed, kube-scheduler decides, and says why where it is not
             self._world.queue.answered(pod.key.uid, None)
             self._world.queue.placed(pod.key.uid)
+            self._world.queue.hand_over(pod.key.uid)
             self._world.diary.forget(pod.key.uid)
         return Filtered(
             [name for name, verdict in answers.items() if verdict.fits],
@@ -145,17 +146,17 @@ class Extender(Driver):
             raise NotNow(f"{pod.key} was decided for node {record.node} by another scheduler, whose Binding may land")
 
     def _shared(self, names: Sequence[str]) -> frozenset[str]:
-        """These nodes, as one object for all the pods to which they are left: there may be thousands of either."""
-        if len(self._lefts) >= LEFTS_KEPT:
-            self._lefts.clear()
-        left = frozenset(names)
-        return self._lefts.setdefault(left, left)
+        """These nodes, as one object for all pods to which they are offered: there may be thousands of either."""
+        if len(self._offers) >= OFFERS_KEPT:
+            self._offers.clear()
+        offered = frozenset(names)
+        return self._offers.setdefault(offered, offered)
 
-    def _refuse(self, pod: Pod, decision: Unschedulable, left: frozenset[str]) -> None:
+    def _refuse(self, pod: Pod, decision: Unschedulable, offered: frozenset[str]) -> None:
         queue, uid = self._world.queue, pod.key.uid
         if uid not in queue and not self._world.cluster.ledger.observe(pod, self._world.now()).stale:
             queue.put(pod)  # kube-scheduler has heard of it before us
-        queue.answered(uid, left)
+        queue.answered(uid, offered)
         last = self._world.diary.last(pod.key.uid)
         message = self.note(pod, decision)
         self.wait(pod, decision)
@@ -219,9 +220,13 @@ class Extender(Driver):
         decision = schedule(pod, world.cluster, world.now())
         if isinstance(decision, Unschedulable):
             self.wait(pod, decision)
-        elif pending.left and not takes(verdicts(pod, decision, world.cluster, world.now()), pending.left):
-            world.queue.wait(pod.key.uid, waits_among(pod, decision, pending.left))
-        elif pending.left is not None:
+            return
+        offered = pending.offered
+        if offered and not takes(verdicts(pod, decision, world.cluster, world.now()), offered):
+            world.queue.wait(pod.key.uid, waits_among(pod, decision, offered))
+            return
+        world.queue.hand_over(pod.key.uid)
+        if offered is not None:
             self.spawn(self._nudge(pod))
 
     async def _nudge(self, pod: Pod) -> None:

@@ -53,7 +53,8 @@ async def _listen(app: App) -> list[Serving]:
     settings = app.settings
     listening = [await server.serve(endpoints(app), settings.serving.host, settings.serving.port)]
     if settings.driver == "extender":
-        own, bounds = settings.extender, Bounds(connections=2048, requests=2048)
+        # kube-scheduler keeps idle connections for 90 s, and fails a question on one that we have just closed.
+        own, bounds = settings.extender, Bounds(connections=2048, requests=2048, idle_s=120.0)
         listening.append(await server.serve(extender_endpoints(app), own.host, own.port, bounds))
     return listening
 

@@ -12,7 +12,7 @@ from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod, Resources
-from hami_operator.core.node_fit import BOTH, KUBE_SCHEDULERS, OURS, Surroundings
+from hami_operator.core.node_fit import FOR_PEOPLE, KUBE_SCHEDULERS, OURS, Surroundings
 from hami_operator.core.objects import read_claim, read_node, read_pod, read_volume
 from hami_operator.core.quantity import milli, plain
 from hami_operator.core.quota import CORE_KIND, OWN_KIND, read_quota
@@ -20,7 +20,7 @@ from hami_operator.kube import paths
 from hami_operator.kube.access import load_access
 from hami_operator.kube.client import Client
 from hami_operator.kube.errors import Denied, NotFound
-from hami_operator.kube.following import host_of
+from hami_operator.kube.leading import host_of
 from hami_operator.voice import FILTERING_SUCCEED
 from hami_operator.world import Volumes
 
@@ -35,7 +35,7 @@ class Live:
     @property
     def has_kube_scheduler(self) -> bool:
         """Whether a kube-scheduler queues the pods and judges more than is known here."""
-        return self.cluster.node_fit is BOTH
+        return self.cluster.node_fit is FOR_PEOPLE
 
 
 def empty_cluster(settings: Settings) -> Cluster:
@@ -57,7 +57,7 @@ async def read(settings: Settings, kubeconfig: str | None) -> Live:
     cluster = live.cluster
     async with Client(await load_access(kubeconfig)) as client:
         if await _kube_scheduler_leads(client, settings):
-            cluster.node_fit = BOTH
+            cluster.node_fit = FOR_PEOPLE
         async for item in _items(client, paths.NODES):
             cluster.inventory.update(read_node(item))
         async for item in _items(client, paths.PODS):

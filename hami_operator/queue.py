@@ -1,7 +1,8 @@
 """The pending pods: who is next, who waits for what. No I/O; time is an argument.
 
 A pod is *ready* (to be decided now), *waiting* (it fits nowhere: looked at again when something changes that could
-help), *resting* (the world failed us: tried again after a back-off) or *in flight* (its Binding is under way).
+help), *resting* (the world failed us: tried again after a back-off) or *in flight*: its Binding is under way, or
+another scheduler has its turn (*asked*).
 
 Waiting pods that ask the same form a group. A change wakes the first of each group that it could help; only when that
 one is placed comes the next, since what does not fit the first does not fit the others. So ten thousand equal pods cost
@@ -26,21 +27,22 @@ class Pending:
     """A pod in the queue.
 
     ``tries`` counts failures of the world since the last decision that was carried out; ``telling`` is the sentence
-    that is being written to it; ``left`` are the nodes on which another scheduler was refused (empty: everywhere; None:
-    it was not).
+    that is being written to it; ``offered`` are the nodes on which another scheduler was refused (empty: everywhere;
+    None: it was not).
     """
 
     pod: Pod
     tries: int = 0
     telling: str = ""
-    left: frozenset[str] | None = None
+    offered: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a pod stands in the queue, to be shown.
 
-    ``state`` is ready, waiting, resting or in_flight; ``until`` is when one that rests is ready again (unix seconds).
+    ``state`` is ready, waiting, resting, in_flight or asked (another scheduler decides); ``until`` is when one that
+    rests is ready again (unix seconds).
     """
 
     pod: Pod
@@ -64,6 +66,7 @@ class Queue:
         self._waiting: dict[str, Waits] = {}
         self._resting: dict[str, float] = {}
         self._in_flight: set[str] = set()
+        self._asked: set[str] = set()
 
     def put(self, pod: Pod) -> None:
         """A pending pod was seen, for the first time or changed. One in flight keeps flying; its news is kept."""
@@ -79,10 +82,10 @@ class Queue:
             self._leave_group(uid)
             self._push(uid)
 
-    def answered(self, uid: str, left: frozenset[str] | None) -> None:
-        """Another scheduler has asked about the pod, and was refused on these nodes (see ``Pending.left``)."""
+    def answered(self, uid: str, offered: frozenset[str] | None) -> None:
+        """Another scheduler has asked about the pod, and was refused on these nodes (see ``Pending.offered``)."""
         if uid in self._pods:
-            self._pods[uid].left = left
+            self._pods[uid].offered = offered
 
     def remove(self, uid: str) -> None:
         """The pod is gone, bound, or not ours any more."""
@@ -90,7 +93,7 @@ class Queue:
         self._pods.pop(uid, None)
         self._resting.pop(uid, None)
         self._queued.pop(uid, None)
-        self._in_flight.discard(uid)
+        self._alight(uid)
 
     def take(self, now: float) -> Pending | None:
         """The next pod to decide, now in flight; None when none is ready."""
@@ -107,8 +110,17 @@ class Queue:
                 return self._pods[uid]
         return None
 
+    def hand_over(self, uid: str) -> None:
+        """Another scheduler has its turn: in flight until that has it bound, or is refused."""
+        if uid in self._pods:
+            self._fly(uid)
+            self._asked.add(uid)
+
     def placed(self, uid: str) -> None:
-        """It fits somewhere: the next of its group may fit as well."""
+        """It fits somewhere and is in flight: the next of its group may fit as well."""
+        if uid in self._pods:
+            self._fly(uid)
+            self._asked.discard(uid)
         group = self._waiting.pop(uid, None)
         if group is not None:
             self._wake_first(group)
@@ -118,7 +130,7 @@ class Queue:
 
         One that waits for something else than before no longer stands for its old group: the next one there is asked.
         """
-        self._in_flight.discard(uid)
+        self._alight(uid)
         before = self._waiting.get(uid)
         if uid in self._pods and before != waits:
             self._waiting[uid] = waits
@@ -131,7 +143,7 @@ class Queue:
 
         One that was woken goes on standing for its group: what failed it would fail the others.
         """
-        self._in_flight.discard(uid)
+        self._alight(uid)
         if uid in self._pods:
             pending = self._pods[uid]
             pause = min(REST_FIRST_SECONDS * 2**pending.tries, REST_LONGEST_SECONDS)
@@ -142,7 +154,7 @@ class Queue:
     def land(self, uid: str) -> None:
         """Nobody carries its decision out any more: out of flight, and ready at once."""
         if uid in self._in_flight:
-            self._in_flight.discard(uid)
+            self._alight(uid)
             self._push(uid)
 
     def hold(self, uid: str, until: float) -> None:
@@ -185,7 +197,7 @@ class Queue:
         if pending is None:
             return None
         if uid in self._in_flight:
-            return Standing(pending.pod, "in_flight")
+            return Standing(pending.pod, "asked" if uid in self._asked else "in_flight")
         if uid in self._resting:
             return Standing(pending.pod, "resting", until=self._resting[uid])
         return Standing(pending.pod, "waiting" if uid in self._waiting else "ready")
@@ -198,10 +210,11 @@ class Queue:
 
     def counts(self) -> dict[str, int]:
         """Pods by state, for metrics."""
-        flying, resting = len(self._in_flight), len(self._resting)
+        asked, resting = len(self._asked), len(self._resting)
+        flying = len(self._in_flight) - asked
         waiting = len(self._waiting.keys() - self._in_flight - self._resting.keys())
-        ready = len(self._pods) - waiting - resting - flying
-        return {"ready": ready, "waiting": waiting, "resting": resting, "in_flight": flying}
+        ready = len(self._pods) - waiting - resting - flying - asked
+        return {"ready": ready, "waiting": waiting, "resting": resting, "in_flight": flying, "asked": asked}
 
     def _wake_first(self, group: Waits) -> None:
         ranks = self._groups.get(group, [])
@@ -214,6 +227,15 @@ class Queue:
             if uid in self._in_flight and self._waiting.get(uid) == group:
                 del self._waiting[uid]  # the next one stands for the group; this one joins it anew if it fits nowhere
         self._groups.pop(group, None)
+
+    def _fly(self, uid: str) -> None:
+        self._queued.pop(uid, None)
+        self._resting.pop(uid, None)
+        self._in_flight.add(uid)
+
+    def _alight(self, uid: str) -> None:
+        self._in_flight.discard(uid)
+        self._asked.discard(uid)
 
     def _leave_group(self, uid: str) -> None:
         """It waits no more, without having been placed: where it was woken, the next of its group is in its place."""

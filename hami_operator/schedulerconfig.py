@@ -17,10 +17,9 @@ def render(settings: Settings) -> dict[str, Any]:
 
     Every node is judged (``percentageOfNodesToScore``): the cards may be on few nodes, and a part of the nodes that are
     right in all else need have none of them. The lease is the operator's own, so only one driver is at work at a time.
-    kube-scheduler's default spread stays in force: without it kube-scheduler from 1.35 on would place pods that ask the
-    same by the marks of the first of them (OpportunisticBatching).
     """
     lease, extender = settings.leader, settings.extender
+    host = f"[{extender.host}]" if ":" in extender.host else extender.host
     names = managed_names(settings.devices.profiles())
     return {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
@@ -37,7 +36,7 @@ def render(settings: Settings) -> dict[str, Any]:
         "profiles": [{"schedulerName": settings.scheduler_name}],
         "extenders": [
             {
-                "urlPrefix": f"http://{extender.host}:{extender.port}",
+                "urlPrefix": f"http://{host}:{extender.port}",
                 "filterVerb": "filter",
                 "prioritizeVerb": "prioritize",
                 "preemptVerb": "preempt",

@@ -156,7 +156,7 @@ def beside_kube_scheduler(facts: Facts) -> None:
     (operator,) = [one for one in facts.deployments if one["metadata"]["name"] == "hami-operator"]
     containers = operator["spec"]["template"]["spec"]["containers"]
     containers.append({"name": "kube-scheduler", "image": "kube-scheduler:v1.37.2"})
-    facts.scheduler_configuration = render(Settings())
+    facts.scheduler_configuration, facts.scheduler_expected = render(Settings()), render(Settings())
 
 
 def name_not_managed(facts: Facts) -> None:
@@ -164,6 +164,27 @@ def name_not_managed(facts: Facts) -> None:
     assert facts.scheduler_configuration is not None
     managed = facts.scheduler_configuration["extenders"][0]["managedResources"]
     managed[:] = [one for one in managed if one["name"] != "nvidia.com/gpumem"]
+
+
+def only_hamis_names(facts: Facts) -> None:
+    """As HAMi's chart has it, in part: a name that is not said to be ignored is counted by kube-scheduler."""
+    beside_kube_scheduler(facts)
+    facts.live.cluster.profiles = facts.live.cluster.profiles[:1]
+    assert facts.scheduler_configuration is not None
+    facts.scheduler_configuration["extenders"][0]["managedResources"][0] = {"name": "nvidia.com/gpu"}
+
+
+def other_settings(**settings: Any) -> Callable[[Facts], None]:
+    def fault(facts: Facts) -> None:
+        beside_kube_scheduler(facts)
+        facts.scheduler_expected = render(Settings(**settings))
+
+    return fault
+
+
+def nothing_configured(facts: Facts) -> None:
+    beside_kube_scheduler(facts)
+    facts.scheduler_configuration, facts.scheduler_expected = {}, None
 
 
 def rights_beside_kube_scheduler(facts: Facts) -> None:
@@ -227,6 +248,8 @@ class Case:
 UNKNOWN_CA = 'failed calling webhook "pods.hami-operator.io": tls: x509: certificate signed by unknown authority'
 REFUSED = 'failed calling webhook "pods.hami-operator.io": dial tcp 10.0.0.1:443: connect: connection refused'
 
+ASKS = "kube-scheduler asks the operator"
+
 CASES = [
     Case("No other scheduler of this name", hami_runs, "HAMi's own scheduler runs: Deployment kube-system", "scale"),
     Case("No other scheduler of this name", hamis_webhook, "HAMi's own webhook is registered (hami-old)", "delete"),
@@ -242,12 +265,12 @@ CASES = [
     Case("Leader", old_lease, "one has not renewed its lease for 100 s", "get pods"),
     Case("Rights of the operator", no_rights, "may not patch nodes; create pods/binding", "kubectl apply -k"),
     Case("Rights of the operator", rights_beside_kube_scheduler, "may not patch nodes", "manifests/overlays/extender"),
-    Case(
-        "Resources that kube-scheduler asks about",
-        name_not_managed,
-        "does not ask the operator about nvidia.com/gpumem",
-        "hami-operator scheduler-configuration",
-    ),
+    Case(ASKS, name_not_managed, "does not ask the operator about nvidia.com/gpumem", "scheduler-configuration"),
+    Case(ASKS, only_hamis_names, "does not ask the operator about nvidia.com/gpu", "scheduler-configuration"),
+    Case(ASKS, nothing_configured, "does not ask the operator about nvidia.com/gpu, ", "scheduler-configuration"),
+    Case(ASKS, other_settings(extender={"port": 9}), "urlPrefix 'http://127.0.0.1:9396'", "scheduler-configuration"),
+    Case(ASKS, other_settings(leader={"name": "x"}), "the operator's settings say 'x'", "scheduler-configuration"),
+    Case(ASKS, other_settings(scheduler_name="mine"), "schedulerName 'mine'", "scheduler-configuration"),
     Case("Quota kind", no_crd, "is not installed", "kubectl apply -f crds/"),
     Case("Quota kind", other_version, "has no version v1alpha1", "kubectl apply -f crds/"),
     Case("Quota kind", old_crd, "is old: its status lacks waiting", "kubectl apply -f crds/"),

@@ -115,6 +115,13 @@ class Stage:
         record = self.world.cluster.ledger.record(pod.key.uid)
         return record.node if record is not None else ""
 
+    def limit(self, hard_mib: int) -> None:
+        """The namespace's quota."""
+        obj = {"metadata": {"name": "team", "namespace": "default"}, "spec": {"hard": {MEM: hard_mib}}}
+        book = self.world.cluster.quotas
+        book.put(read_quota(obj, OWN_KIND, book.keys))
+        self.world.queue.wake_namespace("default")
+
     async def settle(self) -> None:
         """Go through all pods that are ready."""
         while (pending := self.world.queue.take(NOW)) is not None:
@@ -204,6 +211,26 @@ async def test_whom_to_end_on_a_node_that_is_gone_is_no_matter(stage: Stage) -> 
     await stage.bind(holder)
     assert stage.extender.preempt(pod, {"n9": [holder.key.uid], "n1": [holder.key.uid]}) == ["n1"]
     assert stage.extender.preempt(pod, {"n1": []}) == []
+
+
+async def test_a_pod_that_kube_scheduler_decides_about_is_not_said_to_be_bound(stage: Stage) -> None:
+    pod = stage.create("p", 1000)
+
+    def state() -> str:
+        standing = stage.world.queue.standing(pod.key.uid)
+        return standing.state if standing is not None else "none"
+
+    await stage.settle()
+    assert state() == "asked"
+    stage.extender.filter(pod, ["n1"])
+    assert state() == "asked"
+    binding = asyncio.ensure_future(stage.extender.bind(pod.key, "n1"))
+    await stage.binder.has("p")
+    assert state() == "in_flight"
+    assert stage.world.queue.counts() == {"ready": 0, "waiting": 0, "resting": 0, "in_flight": 1, "asked": 0}
+    stage.binder.ends("p", Rejected(Why.LOCK_BUSY, "busy"))
+    assert await binding == "busy"
+    assert state() == "resting"
 
 
 # -- binding -----------------------------------------------------------------------------------------------------
@@ -321,17 +348,11 @@ async def test_kube_scheduler_is_told_when_a_pod_that_it_gave_up_would_fit(stage
 
 
 async def test_a_raised_quota_is_such_a_change_and_a_pod_that_fits_is_left_alone(stage: Stage) -> None:
-    def limit(hard: int) -> None:
-        obj = {"metadata": {"name": "team", "namespace": "default"}, "spec": {"hard": {MEM: hard}}}
-        book = stage.world.cluster.quotas
-        book.put(read_quota(obj, OWN_KIND, book.keys))
-        stage.world.queue.wake_namespace("default")
-
-    limit(5000)
+    stage.limit(5000)
     large, small = stage.create("large", 6000), stage.create("small", 3000)
     assert stage.extender.filter(large, ["n1"]).fitting == []
     assert stage.extender.filter(small, ["n1"]).fitting == ["n1"]
-    limit(6000)
+    stage.limit(6000)
     await stage.settle()
     assert stage.server.patches == ["large"]
 
@@ -339,14 +360,8 @@ async def test_a_raised_quota_is_such_a_change_and_a_pod_that_fits_is_left_alone
 async def test_a_pod_whose_cards_are_on_nodes_that_kube_scheduler_rules_out_is_told_and_waits(stage: Stage) -> None:
     """It has a node selector for n2, say; cards of other nodes are no help, and kube-scheduler sees no quota."""
 
-    def limit(hard: int) -> None:
-        obj = {"metadata": {"name": "team", "namespace": "default"}, "spec": {"hard": {MEM: hard}}}
-        book = stage.world.cluster.quotas
-        book.put(read_quota(obj, OWN_KIND, book.keys))
-        stage.world.queue.wake_namespace("default")
-
     stage.world.cluster.inventory.update(read_node(node_object("small", [device("GPU-small", memory_mib=4000)])))
-    limit(5000)
+    stage.limit(5000)
     pod = stage.create("p", 0)
     assert stage.extender.filter(pod, ["n2"]).fitting == []
     last = stage.world.diary.last(pod.key.uid)
@@ -356,7 +371,7 @@ async def test_a_pod_whose_cards_are_on_nodes_that_kube_scheduler_rules_out_is_t
     stage.world.queue.wake()
     await stage.settle()
     assert stage.server.patches == []
-    limit(30000)
+    stage.limit(30000)
     await stage.settle()
     assert stage.server.patches == ["p"]
 

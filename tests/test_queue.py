@@ -227,7 +227,7 @@ def test_a_woken_pod_that_the_world_fails_stands_for_its_group_until_it_is_place
     queue.wake()
     assert taken(queue) == ["a"]
     queue.rest("uid-a", 0.0)
-    assert queue.counts() == {"ready": 0, "waiting": 1, "resting": 1, "in_flight": 0}
+    assert queue.counts() == {"ready": 0, "waiting": 1, "resting": 1, "in_flight": 0, "asked": 0}
     assert taken(queue, REST_FIRST_SECONDS) == ["a"]
     queue.placed("uid-a")
     assert taken(queue, REST_FIRST_SECONDS) == ["b"]

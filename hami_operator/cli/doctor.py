@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime
 import json
+import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from hami_operator.config import Settings
+from hami_operator import schedulerconfig
+from hami_operator.config import ConfigError, Settings, parse
 from hami_operator.doctor import Facts, Finding, examine
 from hami_operator.doctor.installation import KUBE_SCHEDULER, OPERATOR, OUR_CRD, RIGHTS
 from hami_operator.kube import paths
@@ -31,6 +32,8 @@ from hami_operator.live import read
 
 from .options import asked, config_option, kubeconfig_option, output_option, settings_of
 from .paper import console, words
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -88,7 +91,7 @@ async def gather(settings: Settings, kubeconfig: str | None) -> Facts:
             except Denied as error:
                 facts.hidden[name] = error.message
         await _try_admission(client, facts)
-        await _read_scheduler_configuration(client, facts)
+        await _read_scheduler(client, facts)
     return facts
 
 
@@ -103,19 +106,39 @@ async def _maybe(client: Client, path: str) -> dict[str, Any] | None:
         return None
 
 
-async def _read_scheduler_configuration(client: Client, facts: Facts) -> None:
-    """From the ConfigMap that the operator's pods mount for kube-scheduler."""
+# -- kube-scheduler ----------------------------------------------------------------------------------------------
+
+
+async def _read_scheduler(client: Client, facts: Facts) -> None:
+    """The configuration of the kube-scheduler in the operator's pods, and what their settings make of it."""
+    mounted = {volume["name"]: volume.get("configMap", {}).get("name", "") for volume in _volumes(facts)}
+    if KUBE_SCHEDULER not in mounted:
+        return
+    try:
+        facts.scheduler_configuration = await _mounted(client, facts, mounted[KUBE_SCHEDULER], "kube-scheduler.yaml")
+        settings = parse(await _mounted(client, facts, mounted.get("config", ""), "config.yaml"), "config.yaml")
+        facts.scheduler_expected = schedulerconfig.render(settings)
+    except Denied as error:
+        facts.hidden["scheduler_configuration"] = error.message
+    except ConfigError as error:
+        log.info("the operator's settings can't be read: %s", error)
+
+
+def _volumes(facts: Facts) -> Iterator[dict[str, Any]]:
+    """Of the operator's pods."""
     for deployment in facts.deployments:
-        if (deployment["metadata"]["namespace"], deployment["metadata"]["name"]) != (facts.namespace, OPERATOR):
-            continue
-        for volume in deployment["spec"]["template"]["spec"].get("volumes") or ():
-            if volume["name"] == KUBE_SCHEDULER:
-                path = f"{paths.NAMESPACES}/{facts.namespace}/configmaps/{volume['configMap']['name']}"
-                with contextlib.suppress(Denied):
-                    found = await _maybe(client, path)
-                    facts.scheduler_configuration = (
-                        yaml.safe_load(found["data"]["kube-scheduler.yaml"]) if found else {}
-                    )
+        if (deployment["metadata"]["namespace"], deployment["metadata"]["name"]) == (facts.namespace, OPERATOR):
+            yield from deployment["spec"]["template"]["spec"].get("volumes") or ()
+
+
+async def _mounted(client: Client, facts: Facts, name: str, file: str) -> dict[str, Any]:
+    """A YAML file of a ConfigMap; empty where there is none, or none that can be read."""
+    found = await _maybe(client, f"{paths.NAMESPACES}/{facts.namespace}/configmaps/{name}") if name else None
+    try:
+        content = yaml.safe_load(((found or {}).get("data") or {}).get(file, ""))
+    except yaml.YAMLError:
+        content = None
+    return content if isinstance(content, dict) else {}
 
 
 # -- rights ------------------------------------------------------------------------------------------------------

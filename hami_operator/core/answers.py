@@ -47,20 +47,20 @@ def takes(found: Mapping[str, Verdict], names: Iterable[str]) -> bool:
     return any(name in found and found[name].fits for name in names)
 
 
-def waits_among(pod: Pod, decision: Placement, left: frozenset[str]) -> Waits:
-    """What could help a pod that would be placed, but on none of the nodes that are left to it.
+def waits_among(pod: Pod, decision: Placement, offered: frozenset[str]) -> Waits:
+    """What could help a pod that would be placed, but on none of the nodes that are offered to it.
 
-    It waits with those that have the same nodes left: what helps others need not help it.
+    It waits with those that have the same nodes offered: what helps others need not help it.
     """
-    return Waits((decision.kept, pod.traits, left), namespace=pod.key.namespace)
+    return Waits((decision.kept, pod.traits, offered), namespace=pod.key.namespace)
 
 
-def unfit_among(pod: Pod, decision: Placement, found: Mapping[str, Verdict], left: frozenset[str]) -> Unschedulable:
-    """The decision for such a pod: why each of the nodes that are left to it does not take it."""
+def unfit_among(pod: Pod, decision: Placement, found: Mapping[str, Verdict], offered: frozenset[str]) -> Unschedulable:
+    """The decision for such a pod: why each of the nodes that are offered to it does not take it."""
     kept = Kept(decision.kept.demand)
-    for name in sorted(left):
+    for name in sorted(offered):
         kept.put(name, found.get(name, UNKNOWN))
-    return Unschedulable(kept.sentence(), kept, waits_among(pod, decision, left))
+    return Unschedulable(kept.sentence(), kept, waits_among(pod, decision, offered))
 
 
 def marks(found: Mapping[str, Verdict], names: Iterable[str], sign: float) -> dict[str, int]:

@@ -7,7 +7,7 @@ volumebinding, interpodaffinity), as far as one node and its own pods decide the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .model import AntiAffinity, LabelSelector, Node, Pod, Requirement, Resources, SelectorTerm, Taint, Toleration
 from .reasons import Reason, Refusal
@@ -238,16 +238,17 @@ def _judged_elsewhere(_: Pod, __: Surroundings) -> tuple[Refusal, ...]:
 
 
 def extended_refusals(pod: Pod, node: Node, usage: NodeUsage, _: Surroundings) -> tuple[Refusal, ...]:
-    """The part of ``node_refusals`` that kube-scheduler leaves to an extender: amounts of the managed resources."""
+    """The part of ``node_refusals`` that kube-scheduler leaves to an extender, amounts of the managed resources; those
+    of other extended resources are looked at as well, by both."""
     return tuple(_extended(pod.resources, usage, node.allocatable)) if node.allocatable is not None else ()
 
 
 def _known_refusals(pod: Pod, node: Node, usage: NodeUsage, around: Surroundings) -> tuple[Refusal, ...]:
-    refusals = node_refusals(pod, node, usage, around)
+    refusals = node_refusals(pod, node, usage, replace(around, reserve=Resources()))
     return tuple(refusal for refusal in refusals if refusal.reason is not Reason.UNSUPPORTED_CONSTRAINT)
 
 
-#: We are the scheduler. / kube-scheduler is, and asks us. / It is, and we say what we know, to be read by people.
+#: We are the scheduler. / kube-scheduler is, and asks us. / It is, and we say what we know of its judgement as well.
 OURS = NodeFit(pod_refusals, node_refusals)
 KUBE_SCHEDULERS = NodeFit(_judged_elsewhere, extended_refusals)
-BOTH = NodeFit(_judged_elsewhere, _known_refusals)
+FOR_PEOPLE = NodeFit(_judged_elsewhere, _known_refusals)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from . import cluster, installation
+from . import cluster, installation, scheduler
 from .facts import Facts, Finding
 
 __all__ = ["CHECKS", "Facts", "Finding", "examine"]
@@ -15,7 +15,7 @@ CHECKS: Mapping[str, Callable[[Facts], Iterator[Finding]]] = {
     "Webhook": installation.webhook,
     "Leader": installation.leader,
     "Rights of the operator": installation.rights,
-    "Resources that kube-scheduler asks about": installation.managed_resources,
+    "kube-scheduler asks the operator": scheduler.configuration,
     "Quota kind": installation.quota_kind,
     "One version everywhere": installation.versions,
     "Clocks": installation.clock,

@@ -24,7 +24,8 @@ class Facts:
     """What was asked of the cluster.
 
     ``admission`` is the answer to a dry run of an accelerator pod, empty when it was admitted;
-    ``scheduler_configuration`` is that of the kube-scheduler beside the operator, None where there is none;
+    ``scheduler_configuration`` is that of the kube-scheduler beside the operator, None where there is none, and
+    ``scheduler_expected`` what the operator's settings in the cluster make of it, None where they can't be read;
     ``missing_rights`` are those of the operator's account; ``skew`` is our clock minus the API server's, in seconds.
     ``hidden``: field -> why it could not be read; nothing is said of such.
     """
@@ -39,6 +40,7 @@ class Facts:
     admitted: Json = field(default_factory=dict)
     missing_rights: Sequence[str] = ()
     scheduler_configuration: Json | None = None
+    scheduler_expected: Json | None = None
     lease: Json | None = None
     crd: Json | None = None
     skew: float = 0.0

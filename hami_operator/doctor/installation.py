@@ -38,8 +38,9 @@ KUBE_SCHEDULER = "kube-scheduler"
 
 
 def _apply(facts: Facts) -> str:
-    overlay = "extender" if any(_kube_schedulers(facts)) else "direct"
-    return f"kubectl apply -k manifests/overlays/{overlay}"
+    if any(_kube_schedulers(facts)):
+        return "apply your kustomization of manifests/overlays/extender again"
+    return "kubectl apply -k manifests/overlays/direct"
 
 
 def _kube_schedulers(facts: Facts) -> Iterator[Json]:
@@ -166,20 +167,6 @@ def rights(facts: Facts) -> Iterator[Finding]:
     if facts.missing_rights:
         told = f"the operator may not {'; '.join(facts.missing_rights)}"
         yield Finding(told, _apply(facts))
-
-
-def managed_resources(facts: Facts) -> Iterator[Finding]:
-    """Whether kube-scheduler asks the operator about every name that it manages, where it is asked at all."""
-    configuration = facts.scheduler_configuration
-    if configuration is None:
-        return
-    extenders = configuration.get("extenders") or [{}]
-    known = {managed["name"] for managed in extenders[0].get("managedResources") or () if managed["ignoredByScheduler"]}
-    if missing := [name for name in managed_names(facts.live.cluster.profiles) if name not in known]:
-        yield Finding(
-            f"kube-scheduler does not ask the operator about {', '.join(missing)}",
-            "hami-operator scheduler-configuration --config config.yaml > kube-scheduler.yaml, and apply it",
-        )
 
 
 def quota_kind(facts: Facts) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Leading while a lease is held by the kube-scheduler beside us: it elects, we follow.
 
-kube-scheduler calls the extender of its own pod, so who decides must be where the elected one is. Its identity is
-``<host name>_<UUID>`` (Kubernetes v1.37 cmd/kube-scheduler/app/options), and containers of a pod share the host name.
+kube-scheduler calls the extender of its own pod, so who decides must be where the elected one is. Its identity tells
+its host (``host_of``), and containers of a pod share the host name.
 
 It may lose the lease at any moment, and the next one may have it at once. So we lead until ``trust_s`` after the start
 of the last look that showed it beside us, and who finds a new holder beside itself waits for as long before it leads:
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import time
 from collections.abc import Callable
@@ -21,19 +20,11 @@ from dataclasses import dataclass, field
 from . import paths
 from .client import Client, Json
 from .errors import KubeError, NotFound
-from .leading import Leadership
+from .leading import Leadership, host_of
 
 log = logging.getLogger(__name__)
 
-_IDENTITY = re.compile(r"(.+)_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
 _NEVER = float("-inf")
-
-
-def host_of(holder: str) -> str:
-    """The host of the kube-scheduler that has this identity; empty where it is nobody's, or somebody else's."""
-    named = _IDENTITY.fullmatch(holder)
-    return named[1] if named is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

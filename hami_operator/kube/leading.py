@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -13,6 +14,17 @@ from .client import Client
 from .errors import NotLeading
 
 log = logging.getLogger(__name__)
+
+_IDENTITY = re.compile(r"(.+)_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def host_of(holder: str) -> str:
+    """The host of the kube-scheduler that has this identity; empty where it is nobody's, or somebody else's.
+
+    ``<host name>_<UUID>``: Kubernetes v1.37 cmd/kube-scheduler/app/options.
+    """
+    named = _IDENTITY.fullmatch(holder)
+    return named[1] if named is not None else ""
 
 
 class Leadership(abc.ABC):

@@ -2,7 +2,7 @@
 
 We lead until ``renew_deadline_s`` after the *start* of the last renewal that was confirmed. Others may take the lease
 only ``duration_s`` after they saw it change last, which is later; so two never lead at once, whatever their clocks say,
-as long as their clocks run at the same speed.
+as long as their clocks run at the same speed. Who follows a kube-scheduler that held the lease is waited for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import paths
 from .client import Client, Json
 from .errors import Conflict, KubeError, NotFound
 from .eventlog import micro_time
-from .leading import Leadership
+from .leading import Leadership, host_of
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +61,16 @@ class Elector(Leadership):
     ) -> None:
         super().__init__(client, changed, monotonic)
         self._settings = settings
+        self._since = float("-inf")
         self._until = float("-inf")
+        self._after_kube_scheduler = False
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = float("-inf")
 
     @property
     def is_leader(self) -> bool:
         """Whether we may write."""
-        return self._monotonic() < self._until
+        return self._since <= self._monotonic() < self._until
 
     async def _begin(self) -> None:
         while True:
@@ -119,6 +121,7 @@ class Elector(Leadership):
 
     def _observe(self, spec: Json) -> None:
         self.leader = str(spec.get("holderIdentity") or "")
+        self._after_kube_scheduler |= bool(host_of(self.leader))
         if self.leader != self._settings.identity:
             self._until = float("-inf")
         seen = (self.leader, str(spec.get("renewTime") or ""))
@@ -132,6 +135,9 @@ class Elector(Leadership):
         return self._monotonic() >= self._seen_at + duration
 
     def _won(self, started: float) -> None:
+        if self._after_kube_scheduler:  # who followed it may believe for a while that it leads (``Follower``)
+            self._since = self._monotonic() + self._settings.renew_deadline_s / 2
+            self._after_kube_scheduler = False
         self.leader = self._settings.identity
         self._until = started + self._settings.renew_deadline_s
 

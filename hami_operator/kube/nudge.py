@@ -14,8 +14,9 @@ from .client import Client
 async def nudge(client: Client, pod: PodKey, at: float) -> None:
     """Write the time ``at`` (unix seconds) to the pod: an update of it puts it back into kube-scheduler's queue.
 
-    kube-scheduler knows nothing of quotas and little of cards, so it would try the pod again after five minutes only
-    (Kubernetes v1.37 pkg/scheduler/backend/queue, ``podMaxInUnschedulablePodsDuration``).
+    kube-scheduler tries a pod that we refused again when it hears of a change of any node or pod. It hears nothing of
+    quotas, and where nothing else happens it waits for five minutes (Kubernetes v1.37 pkg/scheduler/backend/queue,
+    ``podMaxInUnschedulablePodsDuration``).
 
     Raises:
         KubeError: NotFound or Invalid when the pod is gone or another one has its name.

@@ -217,7 +217,8 @@ async def _bound(args: BindingArgs, extender: Extender) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why there is no answer: 400 where the question is malformed, 503 where there is none at present."""
+    """Why there is no answer: 400 where the question is malformed, 413 where it is too large, 503 where there is none
+    at present."""
 
     status: int
     text: str
@@ -264,15 +265,18 @@ class Endpoints:
         self, request: web.Request, form: type[_Form], answer: Callable[[Any, Extender], Awaitable[Any]]
     ) -> Any:
         """The answer, or a ``_Failure``."""
-        begin, result = time.perf_counter(), None
+        begin, answered = time.perf_counter(), False
         try:
             result = await answer(_parsed(form, await request.read()), self._extender())
+            answered = True
         except (BadArgs, ObjectError) as error:
-            result = _Failure(400, str(error))
+            return _Failure(400, str(error))
+        except web.HTTPRequestEntityTooLarge as error:
+            return _Failure(413, f"the question is larger than extender.requestMib permits: {error.text}")
         except self._failure as error:
-            result = _Failure(503, str(error))
-        answered = not isinstance(result, _Failure)
-        self._observe(request.path.strip("/"), answered, time.perf_counter() - begin)
+            return _Failure(503, str(error))
+        finally:
+            self._observe(request.path.strip("/"), answered, time.perf_counter() - begin)
         return result
 
 

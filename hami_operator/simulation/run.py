@@ -11,7 +11,7 @@ from hami_operator.core.cluster import Cluster
 from hami_operator.core.inventory import Inventory
 from hami_operator.core.ledger import Ledger
 from hami_operator.core.model import Pod, Resources
-from hami_operator.core.node_fit import BOTH, OURS, Surroundings
+from hami_operator.core.node_fit import FOR_PEOPLE, OURS, Surroundings
 from hami_operator.core.objects import read_pod
 from hami_operator.core.quantity import milli, plain
 from hami_operator.core.schedule import Placement, schedule
@@ -70,7 +70,7 @@ class Simulation:
             inventory=Inventory(self._profiles),
             ledger=Ledger(self._profiles),
             around=_surroundings(settings, scenario),
-            node_fit=BOTH if settings.driver == "extender" else OURS,
+            node_fit=FOR_PEOPLE if settings.driver == "extender" else OURS,
         )
         self._warnings = put_quotas(scenario.quotas, self._cluster)
         self._fill()

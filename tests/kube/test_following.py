@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hami_operator.kube.following import Follower, FollowSettings, host_of
+from hami_operator.kube.following import Follower, FollowSettings
+from hami_operator.kube.leading import host_of
 
 UUIDS = ("1b4e28ba-2fa1-11d2-883f-0016d3cca427", "6fa459ea-ee8a-3ca4-894e-db77e160355e")
 OURS, OTHERS, AGAIN = f"me_{UUIDS[0]}", f"other_{UUIDS[1]}", f"me_{UUIDS[1]}"

@@ -212,5 +212,17 @@ async def test_a_bind_without_a_uid_is_refused() -> None:
 
 async def test_a_call_beyond_the_bound_is_refused() -> None:
     async with calling(size=1000) as caller:
-        status, _ = await caller.post("filter", {"Pod": POD, "NodeNames": ["x" * 2000]})
-        assert status == 413
+        body = {"Pod": POD, "NodeNames": ["x" * 2000]}
+        status, answer = await caller.post("filter", body)
+        assert status == 200
+        assert answer["Error"].startswith("the question is larger than extender.requestMib permits")
+        assert (await caller.post("prioritize", body))[0] == 413
+        assert caller.seen == [("filter", False), ("prioritize", False)]
+
+
+async def test_an_error_of_ours_is_counted_as_no_answer() -> None:
+    async with calling() as caller:
+        caller.extender.filter = None  # type: ignore[assignment, method-assign]
+        status, _ = await caller.post("filter", {"Pod": POD, "NodeNames": ["good"]})
+        assert status == 500
+        assert caller.seen == [("filter", False)]

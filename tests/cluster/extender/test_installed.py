@@ -52,7 +52,7 @@ async def test_the_doctor_finds_nothing_wrong_and_sees_a_name_that_kube_schedule
         path, {"data": {"kube-scheduler.yaml": text.replace("nvidia.com/gpumem\n", "example.org/x\n")}}
     )
     try:
-        told = (await examined())["Resources that kube-scheduler asks about"]
+        told = (await examined())["kube-scheduler asks the operator"]
         assert told == ["kube-scheduler does not ask the operator about nvidia.com/gpumem"]
     finally:
         await stage.api.patch(path, {"data": {"kube-scheduler.yaml": text}})

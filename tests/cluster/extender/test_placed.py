@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from hami_operator.cli.main import main
 from hami_operator.core import protocol
 from tests.cluster.quota.stage import MEM, QuotaStage
-from tests.cluster.whole.stage import Json, container
+from tests.cluster.whole.stage import Json, container, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -134,10 +134,10 @@ async def test_many_at_once_get_what_there_is_and_no_more(stage: QuotaStage) -> 
     async def counted() -> Counter[str]:
         return Counter(pod["status"]["phase"] for pod in await stage.pods())
 
-    for _ in range(600):
-        if (await counted())["Running"] == 12:
-            break
-        await asyncio.sleep(0.1)
+    async def twelve_run() -> bool:
+        return (await counted())["Running"] == 12
+
+    await until("as many run as there are cards", twelve_run, 60)
     assert await counted() == {"Running": 12, "Pending": 4}
     await stage.settled()
 

@@ -24,16 +24,15 @@ async def urgent(stage: QuotaStage) -> AsyncIterator[str]:
     await stage.api.delete(f"{CLASSES}/urgent")
 
 
-def eater(node: str) -> Json:
-    """A container that takes nearly all cpu of its node, and no card."""
-    return {"name": "main", "image": "example.org/i", "resources": {"requests": {"cpu": "60"}}}
+#: A container that takes nearly all cpu of its node, and no card.
+EATER: Json = {"name": "main", "image": "example.org/i", "resources": {"requests": {"cpu": "60"}}}
 
 
 async def test_only_pods_whose_end_gives_cards_are_ended(stage: QuotaStage, urgent: str) -> None:
     """Every node is full of cpu; the pod may have T4s alone, those of t4-1 and t4-2 are taken for good."""
     nodes = [node["metadata"]["name"] for node in (await stage.api.get("/api/v1/nodes"))["items"]]
     for node in nodes:
-        await stage.create(f"eats-{node}", eater(node), nodeSelector={HOSTNAME: node}, schedulerName="hami-scheduler")
+        await stage.create(f"eats-{node}", EATER, nodeSelector={HOSTNAME: node}, schedulerName="hami-scheduler")
         await stage.running(f"eats-{node}")
     for node in ("t4-1", "t4-2"):
         for number in range(4):

@@ -1,6 +1,7 @@
 """One sandbox for this folder, with webhook and operator as processes of their own; the operator behind a fault proxy.
 
-With ``FAULT_SEED`` the order of the tests and the times of all requests differ from seed to seed (``make soak``).
+With ``FAULT_SEED`` the order of the tests and the times of all requests differ from seed to seed (``make soak``), with
+``FAULT_DRIVER=extender`` a kube-scheduler asks the operator.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from hami_operator.sandbox.binaries import SCHEDULER
 from hami_operator.sandbox.installation import Installation
 from tests.faultproxy import FaultProxy
 
-from .stage import LEASE, NOBODY, FaultStage, fault_stage
+from .stage import DRIVER, LEASE, NOBODY, FaultStage, fault_stage
 
 HERE = Path(__file__).parent
 SEED = os.environ.get("FAULT_SEED")
-DRIVER = os.environ.get("FAULT_DRIVER", "direct")
 PASSED = pytest.StashKey[bool]()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from hami_operator.sandbox import Kind as NodeKind
 from hami_operator.sandbox import Node, NodeSpec, Sandbox
@@ -31,6 +32,12 @@ T4_MIB = 15360
 Holdings = dict[str, dict[str, dict[str, list[int]]]]
 
 
+DRIVER = os.environ.get("FAULT_DRIVER", "direct")
+
+#: What is the other driver's own affair: who writes the condition, and who leads while one process stands still.
+direct_only = pytest.mark.skipif(DRIVER != "direct", reason="kube-scheduler's affair with the driver extender")
+
+
 def on(node: Node | str) -> dict[str, str]:
     """The node selector for one node."""
     return {HOST: node if isinstance(node, str) else node.name}
@@ -48,6 +55,23 @@ class FaultStage(Stage):
     """One namespace, and the faults that may be made around it."""
 
     proxy: FaultProxy
+
+    async def refused(self, name: str, word: str) -> str:
+        """Why the pod waits, in our words: with the driver ``extender`` its condition has kube-scheduler's."""
+        if self.installation.overlay == "direct":
+            return await super().refused(name, word)
+
+        async def ask() -> str | None:
+            events = await self.api.get(f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")
+            notes = [
+                event["note"]
+                for event in events["items"]
+                if (event["regarding"].get("name"), event["reason"]) == (name, "FilteringFailed")
+            ]
+            return next((note for note in notes if word in note), None)
+
+        found: str = await until(f"pod {name} waits because of {word}", ask)
+        return found
 
     # -- faults ------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.whole.stage import container
 from tests.faultproxy import Kind
 
-from .stage import T4_MIB, FaultStage, on
+from .stage import T4_MIB, FaultStage, direct_only, on
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -94,6 +94,7 @@ async def test_a_release_without_an_answer_is_done_again(stage: FaultStage) -> N
     await stage.unlocked(node.name)
 
 
+@direct_only
 async def test_a_condition_without_an_answer_is_told_in_the_end(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
     fault = stage.proxy.fault(Kind.DROP, "PATCH", "/pods/p/status$")
@@ -102,6 +103,7 @@ async def test_a_condition_without_an_answer_is_told_in_the_end(stage: FaultStag
     await stage.refused("p", "CardInsufficientMemory")
 
 
+@direct_only
 async def test_a_condition_that_arrives_late_says_nothing_about_a_bound_pod(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
     await stage.create("first", MOST, nodeSelector=on(node))

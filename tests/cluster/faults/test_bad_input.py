@@ -14,7 +14,7 @@ from hami_operator.sandbox.api import node_path
 from hami_operator.sandbox.errors import ApiError
 from tests.cluster.whole.stage import Json, container, until
 
-from .stage import ALLOCATED, FaultStage, on
+from .stage import ALLOCATED, FaultStage, direct_only, on
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -113,6 +113,7 @@ async def test_annotations_of_256_kib_are_refused_where_a_card_is_asked_for(stag
     await stage.running("after")
 
 
+@direct_only
 async def test_a_pod_that_is_too_large_to_be_fenced_holds_nobody_up(stage: FaultStage) -> None:
     """It never met the webhook, it waits, and no epoch can be written to it: a new leader must decide all the same."""
     (node,) = await stage.nodes("t4:1")

@@ -16,7 +16,7 @@ from hami_operator.sandbox.errors import ApiError
 from tests.cluster.whole.stage import Json, container, until
 from tests.faultproxy import Kind
 
-from .stage import ALLOCATED, T4_MIB, FaultStage, among, on
+from .stage import ALLOCATED, T4_MIB, FaultStage, among, direct_only, on
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -38,6 +38,7 @@ async def test_a_node_that_goes_while_its_lock_is_taken_is_left_for_another(stag
     assert pod["spec"]["nodeName"] == other.name
 
 
+@direct_only
 async def test_a_node_that_goes_while_pods_wait_for_its_lock_sends_them_elsewhere(stage: FaultStage) -> None:
     (first,) = await stage.nodes("t4:1")
     await first.slow(60)
@@ -68,6 +69,7 @@ async def test_pods_of_a_node_that_went_are_counted_until_they_are_gone(stage: F
     await stage.running("q")
 
 
+@direct_only
 async def test_a_node_that_is_not_ready_gets_no_pods_until_it_is_back(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
     await node.gone()

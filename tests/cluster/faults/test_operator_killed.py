@@ -10,7 +10,7 @@ from hami_operator.sandbox import Node
 from tests.cluster.whole.stage import Json, container
 from tests.faultproxy import Kind
 
-from .stage import ALLOCATED, T4_MIB, FaultStage, on, stopped
+from .stage import ALLOCATED, T4_MIB, FaultStage, direct_only, on, stopped
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -50,6 +50,7 @@ async def test_killed_with_a_pod_at_each_step_from_lock_to_answer(stage: FaultSt
     await has_the_card(stage, "second4", nodes[4])
 
 
+@direct_only
 async def test_bindings_of_a_killed_operator_count_before_the_fence_and_are_refused_after_it(stage: FaultStage) -> None:
     early, late = await stage.nodes("t4:1x2")
     bindings = [stage.at_binding(Kind.LATE, name) for name in ("early", "late")]
@@ -105,6 +106,7 @@ async def test_a_leader_killed_while_pods_come_and_go_is_followed_by_the_one_tha
     await stage.leading()
 
 
+@direct_only
 async def test_a_leader_that_stood_still_while_another_leads_does_no_harm(stage: FaultStage) -> None:
     early, late = await stage.nodes("t4:1x2")
     leader = stage.operator

@@ -14,7 +14,7 @@ from .paging import Page, Query, paged
 
 @dataclass(frozen=True, slots=True)
 class PendingRow:
-    """A pod in the queue. ``state`` is ready, waiting, resting or in_flight. Times are unix seconds.
+    """A pod in the queue. ``state`` is ready, waiting, resting, in_flight or asked. Times are unix seconds.
 
     ``asks`` is what its containers want: (container, resource, amount). ``tried`` is when it was decided last (None:
     not yet), ``next`` when it is surely tried again (None: as soon as something changes that could help).
