@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from hami_operator.config import DevicesSection, Settings
 from hami_operator.core.model import PodKey
-from hami_operator.driver import DRAIN_SECONDS, Driver
+from hami_operator.driver import DRAIN_SECONDS, Actors, Driver
 from hami_operator.endpoints import remember
 from hami_operator.extender import Extender
 from hami_operator.fencing import fence_pending
@@ -151,9 +151,10 @@ class App:
             await driver.drain(DRAIN_SECONDS if self.elector.is_leader else 0.0)
 
     def _driver(self, binder: Binder, guarded: Client) -> Driver:
+        actors = Actors(self.world, binder, self.voice, self.telemetry)
         if self.settings.driver == "extender":
-            return Extender(self.world, binder, self.voice, self.telemetry, guarded)
-        return Loop(self.world, binder, self.voice, self.telemetry)
+            return Extender(actors, guarded, functools.partial(self.sensors[PODS].observe, "MODIFIED"))
+        return Loop(actors)
 
     async def reconfigure(self, devices: DevicesSection) -> None:
         """Put other families in force: everything is read anew by them; what no list tells is carried over."""

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from hami_operator import decisionlog
@@ -34,14 +35,24 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class Actors:
+    """What a driver works with: the state of the cluster, who binds, and who is told."""
+
+    world: World
+    binder: Binder
+    voice: Voice
+    telemetry: Telemetry
+
+
 class Driver(abc.ABC):
     """The actor. One runs in the cluster at a time: the replica that holds the lease."""
 
-    def __init__(self, world: World, binder: Binder, voice: Voice, telemetry: Telemetry) -> None:
-        self._world = world
-        self._binder = binder
-        self._voice = voice
-        self._telemetry = telemetry
+    def __init__(self, actors: Actors) -> None:
+        self._world = actors.world
+        self._binder = actors.binder
+        self._voice = actors.voice
+        self._telemetry = actors.telemetry
         self._tasks: set[asyncio.Task[Any]] = set()
         self._end: BaseException | None = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hami_operator.core.answers import (
@@ -30,17 +30,14 @@ from hami_operator.core.model import Node, Pod, PodKey
 from hami_operator.core.objects import read_pod
 from hami_operator.core.reasons import Refusal, unfit_text
 from hami_operator.core.schedule import Placement, Unschedulable, schedule
-from hami_operator.driver import Driver
-from hami_operator.handlers.pods import on_pod_event, on_pod_gone
-from hami_operator.kube.binder import Binder, Bound, BoundElsewhere, Gone, Outcome
-from hami_operator.kube.client import Client
+from hami_operator.driver import Actors, Driver
+from hami_operator.handlers.pods import on_pod_gone
+from hami_operator.kube.binder import Bound, BoundElsewhere, Gone, Outcome
+from hami_operator.kube.client import Client, Json
 from hami_operator.kube.errors import KubeError, NotFound, NotLeading, Unanswered
 from hami_operator.kube.fence import PodAbsent, PodOnNode, look
 from hami_operator.kube.nudge import nudge
 from hami_operator.queue import Pending
-from hami_operator.telemetry import Telemetry
-from hami_operator.voice import Voice
-from hami_operator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +68,16 @@ class Flight:
 
 
 class Extender(Driver):
-    """Answers kube-scheduler. ``client`` is guarded by the lease."""
+    """Answers kube-scheduler. ``client`` is guarded by the lease; ``sensed`` takes pods that were read here.
 
-    def __init__(self, world: World, binder: Binder, voice: Voice, telemetry: Telemetry, client: Client) -> None:
-        super().__init__(world, binder, voice, telemetry)
+    The sensor has to know every pod that holds cards, or its end could be missed: kube-scheduler may have heard of a
+    pod before us, and no news of it may ever come.
+    """
+
+    def __init__(self, actors: Actors, client: Client, sensed: Callable[[Json], None]) -> None:
+        super().__init__(actors)
         self._client = client
+        self._sensed = sensed
         self._flights: dict[str, Flight] = {}
         self._offers: dict[frozenset[str], frozenset[str]] = {}
 
@@ -193,7 +195,7 @@ class Extender(Driver):
             pod = read_pod(found.pod)
         except ObjectError as error:
             return f"pod {key}: {error}"
-        on_pod_event(world, found.pod, gone=False)
+        self._sensed(found.pod)
         await world.may_decide.wait()
         world.cluster.ledger.forget(key.uid)
         decision = choose(pod, node, world.cluster, world.now())

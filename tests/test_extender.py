@@ -6,7 +6,8 @@ The API server and the binder are stood in for here; ``tests/cluster/extender`` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import functools
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,12 +17,15 @@ from hami_operator.core import protocol
 from hami_operator.core.model import Pod
 from hami_operator.core.objects import read_node, read_pod
 from hami_operator.core.quota import OWN_KIND, read_quota
+from hami_operator.driver import Actors
 from hami_operator.extender import LEASE_LOST, Extender, NotNow
 from hami_operator.handlers.pods import on_pod_event
 from hami_operator.kube import paths
 from hami_operator.kube.binder import Bound, BoundElsewhere, Gone, Order, Outcome, Rejected, Why
+from hami_operator.kube.client import Page
 from hami_operator.kube.errors import KubeError, NotFound, NotLeading, Unanswered
 from hami_operator.kube.events import Recorder
+from hami_operator.kube.reflector import DELETED, Reflector, ReflectorSettings
 from hami_operator.live import empty_cluster
 from hami_operator.queue import Queue
 from hami_operator.telemetry import Telemetry
@@ -48,6 +52,9 @@ class Server:
         if path not in self.pods:
             raise NotFound(404, "NotFound", f"{path} not found")
         return self.pods[path]
+
+    async def pages(self, path: str, params: object) -> AsyncIterator[Page]:
+        yield Page(list(self.pods.values()), "9")
 
     async def merge_patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         await self.get(path)
@@ -95,15 +102,27 @@ class Stage:
         client: Any = self.server
         binder: Any = self.binder
         self.recorder = Recorder(client)
-        self.extender = Extender(self.world, binder, Voice(self.recorder, client), Telemetry(), client)
+        self.sensor = Reflector(client, paths.PODS, self._take, ReflectorSettings(grace_s=0.0))
+        actors = Actors(self.world, binder, Voice(self.recorder, client), Telemetry())
+        self.extender = Extender(actors, client, functools.partial(self.sensor.observe, "MODIFIED"))
         for name in ("n1", "n2"):
             self.world.cluster.inventory.update(read_node(node_object(name, [device(f"GPU-{name}")])))
 
+    def _take(self, kind: str, obj: Mapping[str, Any]) -> None:
+        on_pod_event(self.world, obj, gone=kind == DELETED)
+
     def create(self, name: str, mem: int, **metadata: Any) -> Pod:
         """A pod that is pending, as the API server and our sensors have it."""
-        obj = pod_object(name, container(gpu=1, mem=mem), metadata={"uid": f"uid-{name}", **metadata})
-        self.server.pods[paths.pod("default", name)] = obj
-        on_pod_event(self.world, obj, gone=False)
+        pod = self.create_unheard_of(name, mem, **metadata)
+        self.sensor.observe("ADDED", self.server.pods[paths.pod("default", name)])
+        return pod
+
+    def create_unheard_of(self, name: str, mem: int, **metadata: Any) -> Pod:
+        """The same, of which kube-scheduler knows already, and our sensors do not."""
+        metadata = {"uid": f"uid-{name}", "resourceVersion": "7", **metadata}
+        obj = self.server.pods[paths.pod("default", name)] = pod_object(
+            name, container(gpu=1, mem=mem), metadata=metadata
+        )
         return read_pod(obj)
 
     async def bind(self, pod: Pod, node: str = "n1") -> str:
@@ -129,7 +148,7 @@ class Stage:
         await self.extender.drain(5)
 
     def end(self, pod: Pod) -> None:
-        on_pod_event(self.world, self.server.pods.pop(paths.pod("default", pod.key.name)), gone=True)
+        self.sensor.observe("DELETED", self.server.pods.pop(paths.pod("default", pod.key.name)))
 
 
 @pytest.fixture
@@ -248,6 +267,18 @@ async def test_bind_reserves_before_it_waits_so_the_next_sees_it(stage: Stage) -
     assert stage.holds(first) == "n1"
     assert "a" in stage.binder.orders
     assert "b" not in stage.binder.orders
+
+
+async def test_the_end_of_a_pod_that_no_news_ever_told_of_is_seen_by_the_next_list(stage: Stage) -> None:
+    """kube-scheduler heard of it before us; a gap in our watch swallowed it from its beginning to its end."""
+    await stage.sensor.fill()
+    pod = stage.create_unheard_of("p", 20000)
+    assert await stage.bind(pod) == ""
+    assert stage.holds(pod) == "n1"
+    del stage.server.pods[paths.pod("default", "p")]
+    mended = await stage.sensor.resync()
+    assert mended.ghosts == ("default/p",)
+    assert stage.holds(pod) == ""
 
 
 async def test_who_asks_twice_waits_for_the_same_and_another_node_is_refused(stage: Stage) -> None:
@@ -392,9 +423,8 @@ async def test_a_pod_that_kube_scheduler_has_heard_of_before_us_waits_as_well(st
     holder, other = stage.create("holder", 20000), stage.create("other", 20000)
     await stage.bind(holder, "n1")
     await stage.bind(other, "n2")
-    obj = pod_object("p", container(gpu=1, mem=10000), metadata={"uid": "uid-p", "resourceVersion": "7"})
-    assert stage.extender.filter(read_pod(obj), ["n1", "n2"]).fitting == []
-    stage.server.pods[paths.pod("default", "p")] = obj
+    pod = stage.create_unheard_of("p", 10000)
+    assert stage.extender.filter(pod, ["n1", "n2"]).fitting == []
     stage.end(holder)
     await stage.settle()
     assert stage.server.patches == ["p"]

@@ -27,6 +27,7 @@ REGISTER = "hami.io/node-nvidia-register"
 # -- nodes -------------------------------------------------------------------------------------------------------------
 
 
+@direct_only  # which of two equal nodes it is, kube-scheduler leaves to chance
 async def test_a_node_that_goes_while_its_lock_is_taken_is_left_for_another(stage: FaultStage) -> None:
     first, other = await stage.nodes("t4:1x2")
     lock = stage.at_lock(Kind.HOLD, first)
@@ -88,7 +89,7 @@ async def test_a_card_that_falls_ill_keeps_its_pods_and_gets_no_new_ones(stage: 
     await stage.running("p")
     await node.card_unhealthy(0)
     await stage.create("q", container(gpu=1, mem=1000), nodeSelector=on(node))
-    await stage.refused("q", "Node")  # its plugin has no healthy device left
+    await stage.refused("q", "nvidia.com/gpu")  # its plugin has no healthy device left
     assert (await stage.pod("p"))["status"]["phase"] == "Running"
     await node.card_healthy(0)
     await stage.running("q")

@@ -11,7 +11,7 @@ from tests.cluster.whole.stage import container, until
 from tests.faultproxy import Kind
 
 from .conftest import Rig
-from .stage import T4_MIB, FaultStage, on
+from .stage import T4_MIB, FaultStage, direct_only, on
 
 pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="session")]
 
@@ -28,6 +28,7 @@ async def often(rig: Rig) -> AsyncIterator[None]:
     await rig.replace_operator({})
 
 
+@direct_only  # a node that is not there is not asked about
 async def test_deletions_that_no_news_told_are_mended_by_the_next_list(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
     await stage.create("p", MOST, nodeSelector=on(node))
@@ -51,6 +52,7 @@ async def test_deletions_that_no_news_told_are_mended_by_the_next_list(stage: Fa
     await until("the resync says that it had to mend", told)
 
 
+@direct_only  # a node that is not there is not asked about
 async def test_a_node_made_anew_while_no_news_came_stays_when_the_old_one_is_buried(stage: FaultStage) -> None:
     (node,) = await stage.nodes("t4:1")
     await stage.create("before", MOST, nodeSelector=on(node))
