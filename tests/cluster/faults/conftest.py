@@ -6,6 +6,7 @@ With ``FAULT_SEED`` the order of the tests and the times of all requests differ 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import ssl
@@ -18,6 +19,7 @@ import pytest_asyncio
 
 from hami_operator.sandbox import Node, NodeSpec, Sandbox, Settings, no_hollow_nodes
 from hami_operator.sandbox.binaries import SCHEDULER
+from hami_operator.sandbox.errors import ApiError
 from hami_operator.sandbox.installation import Installation
 from tests.faultproxy import FaultProxy
 
@@ -66,7 +68,8 @@ class Rig:
         for operator in list(self.installation.operators):
             self.installation.kill(operator)
         async with self.sandbox.api() as api:
-            await api.patch(LEASE, NOBODY)
+            with contextlib.suppress(ApiError):  # kube-scheduler may not have made it yet
+                await api.patch(LEASE, NOBODY)
         await self.installation.start_operator(environment)
 
 
