@@ -83,15 +83,17 @@ async def test_a_quota_that_was_raised_and_a_pod_that_went_while_no_news_came_le
     await stage.api.post(path, {**body, "spec": {"hard": {key: 1}}})
     for name in ("p", "q", "r"):
         await stage.create(name, small, nodeSelector=on(node))
-    await stage.running("p")
-    await stage.refused("q", "ResourceQuotaNotFit")
-    await stage.refused("r", "ResourceQuotaNotFit")
+    first = await _first_bound(stage, "p", "q", "r")
+    await stage.running(first)
+    waiting = [name for name in ("p", "q", "r") if name != first]
+    for name in waiting:
+        await stage.refused(name, "ResourceQuotaNotFit")
     gone, raised = stage.proxy.censor(PODS, "DELETED"), stage.proxy.censor(QUOTAS, "MODIFIED")
-    await stage.remove("p")
-    second = await _first_bound(stage, "q", "r")
+    await stage.remove(first)
+    second = await _first_bound(stage, *waiting)
     await gone.met.wait()
     await stage.api.patch(f"{path}/team", {"spec": {"hard": {key: 2}}})
-    await stage.running({"q": "r", "r": "q"}[second])
+    await stage.running(next(name for name in waiting if name != second))
     await raised.met.wait()
     await stage.api.delete(f"{path}/team")
 
