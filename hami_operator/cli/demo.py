@@ -105,8 +105,9 @@ class Show:
         await self._quota()
         await self._environment("share-small", "main")
         await self._table()
-        await self._every_family()
+        families = await self._place_every_family()
         await self._other_driver()
+        await self._family_table(families)
 
     async def _runs(self, title: str, file: str, *pods: str) -> None:
         await self._apply(title, file)
@@ -162,14 +163,17 @@ class Show:
         self._title("Who holds what", "")
         self.console.print(card_table(await self._cards(), colours=self.console.color_system is not None))
 
-    async def _every_family(self) -> None:
-        self._title("A pod of each family, each on simulated cards whose plugin checks what it is told", "")
+    async def _place_every_family(self) -> list[dict[str, Any]]:
+        """A pod of each family, running, in their order."""
         with self.console.status(f"{len(FAMILIES)} nodes"):
             await self.sandbox.add(*(family.node for family in FAMILIES))
         examples = [manifests() / "examples" / family.example for family in FAMILIES]
         await self.sandbox.kubectl("apply", *(f"--filename={example}" for example in examples))
         with self.console.status("placing"):
-            running = [await self._running(pod_name(example)) for example in examples]
+            return [await self._running(pod_name(example)) for example in examples]
+
+    async def _family_table(self, running: list[dict[str, Any]]) -> None:
+        self._title("A pod of each family, each on simulated cards whose plugin checks what it is told", "")
         self.console.print(family_table(zip(FAMILIES, running, strict=True), await self._cards()))
 
     async def _other_driver(self) -> None:
