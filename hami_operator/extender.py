@@ -159,7 +159,7 @@ class Extender(Driver):
         if uid not in queue and not self._world.cluster.ledger.observe(pod, self._world.now()).stale:
             queue.put(pod)  # kube-scheduler has heard of it before us
         queue.answered(uid, offered)
-        last = self._world.diary.last(pod.key.uid)
+        last = self._world.diary.last(uid)
         message = self.note(pod, decision)
         self.wait(pod, decision)
         if last is None or last.node or last.message != message:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from hami_operator.kube.client import Exchange
@@ -16,52 +18,37 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.decisions = Counter("hami_operator_decisions", "Decisions by result.", ["result"], registry=self.registry)
-        self.decision_seconds = Histogram(
-            "hami_operator_decision_seconds", "Time of one decision.", buckets=_FAST, registry=self.registry
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.decisions = counter("hami_operator_decisions", "Decisions by result.", ["result"])
+        self.decision_seconds = histogram("hami_operator_decision_seconds", "Time of one decision.", buckets=_FAST)
+        self.refusals = counter("hami_operator_refusals", "Nodes that refused a pod, by reason.", ["reason"])
+        self.binds = counter("hami_operator_binds", "Bindings by outcome.", ["outcome"])
+        self.bind_seconds = histogram(
+            "hami_operator_bind_seconds", "Time from reserving to the outcome of the Binding.", buckets=_SLOW
         )
-        self.refusals = Counter(
-            "hami_operator_refusals", "Nodes that refused a pod, by reason.", ["reason"], registry=self.registry
-        )
-        self.binds = Counter("hami_operator_binds", "Bindings by outcome.", ["outcome"], registry=self.registry)
-        self.bind_seconds = Histogram(
-            "hami_operator_bind_seconds",
-            "Time from reserving to the outcome of the Binding.",
-            buckets=_SLOW,
-            registry=self.registry,
-        )
-        self.extender_seconds = Histogram(
+        self.extender_seconds = histogram(
             "hami_operator_extender_seconds",
             "Time to answer kube-scheduler; answered is false where it was told why there is no answer.",
             ["verb", "answered"],
             buckets=_SLOW,
-            registry=self.registry,
         )
-        self.lock_waits = Counter(
-            "hami_operator_node_lock_waits", "Pods that had to wait for a node lock.", registry=self.registry
-        )
-        self.locks_forced = Counter(
-            "hami_operator_node_locks_forced", "Node locks taken over by force.", registry=self.registry
-        )
-        self.requests = Counter(
+        self.lock_waits = counter("hami_operator_node_lock_waits", "Pods that had to wait for a node lock.")
+        self.locks_forced = counter("hami_operator_node_locks_forced", "Node locks taken over by force.")
+        self.requests = counter(
             "hami_operator_api_requests",
             "Requests to the API server; status 0 is no answer.",
             ["method", "resource", "status"],
-            registry=self.registry,
         )
-        self.resync_mended = Counter(
-            "hami_operator_resync_mended",
-            "Objects that the periodic resync had to put right.",
-            ["resource"],
-            registry=self.registry,
+        self.resync_mended = counter(
+            "hami_operator_resync_mended", "Objects that the periodic resync had to put right.", ["resource"]
         )
-        self.audit_differences = Gauge(
+        self.audit_differences = gauge(
             "hami_operator_audit_differences",
             "Totals of the ledger that differ from a recount; anything but 0 is a bug.",
-            registry=self.registry,
         )
+        self._leading = gauge("hami_operator_leading", "1 while this replica decides.")
         ProcessCollector(registry=self.registry)
-        self._leading = Gauge("hami_operator_leading", "1 while this replica decides.", registry=self.registry)
 
     def exchange(self, exchange: Exchange) -> None:
         """Count a request to the API server."""

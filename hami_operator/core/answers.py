@@ -34,8 +34,9 @@ def verdicts(pod: Pod, decision: Placement | Unschedulable, cluster: Cluster, no
     if isinstance(decision, Unschedulable) or not isinstance(kept, Kept) or kept.rooms:
         return kept.verdicts
     rooms = rooms_of(pod, kept, cluster)
-    surely = cluster.quotas.surely_leave(pod, kept.certain) and not any(entry.cut for entry in cluster.inventory)
-    if not rooms or surely:
+    if not rooms:
+        return kept.verdicts
+    if cluster.quotas.surely_leave(pod, kept.certain) and not any(entry.cut for entry in cluster.inventory):
         return kept.verdicts
     bounded = cluster.kept_within(kept, pod, rooms)
     refresh(bounded, pod, cluster, now)

@@ -60,17 +60,13 @@ class Extender(Protocol):
 # -- forms -------------------------------------------------------------------------------------------------------
 
 
-def _lowered(value: Any) -> Any:
-    return {key.lower(): item for key, item in value.items()} if isinstance(value, dict) else value
-
-
 class _Form(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     @model_validator(mode="before")
     @classmethod
     def _any_case(cls, value: Any) -> Any:
-        return _lowered(value)
+        return {key.lower(): item for key, item in value.items()} if isinstance(value, dict) else value
 
 
 class NodeList(_Form):
@@ -97,49 +93,29 @@ class BindingArgs(_Form):
 
 
 class MetaPod(_Form):
-    """A pod by its uid."""
+    """A pod by its uid, or a whole pod, whose uid is in its metadata."""
 
     uid: str = ""
+    metadata: MetaPod | None = None
 
 
-class PodObject(_Form):
-    """A whole pod, of which only the uid is of interest."""
-
-    metadata: MetaPod = MetaPod()
-
-
-class MetaVictims(_Form):
+class Victims(_Form):
     """Pods to be ended on one node."""
 
     pods: list[MetaPod] | None = None
     violations: int = Field(0, alias="numpdbviolations")
 
-
-class Victims(_Form):
-    """The same with whole pods."""
-
-    pods: list[PodObject] | None = None
-    violations: int = Field(0, alias="numpdbviolations")
+    def uids(self) -> list[str]:
+        """Who they are."""
+        return [(pod.metadata or pod).uid for pod in self.pods or ()]
 
 
 class PreemptionArgs(_Form):
     """Of ``preempt``: victims by node, as uids or as whole pods."""
 
     pod: Json
-    victims: dict[str, Victims] | None = Field(None, alias="nodenametovictims")
-    meta_victims: dict[str, MetaVictims] | None = Field(None, alias="nodenametometavictims")
-
-    def uids(self) -> dict[str, tuple[list[str], int]]:
-        """By node: the uids, and how many disruption budgets they violate."""
-        if self.meta_victims is not None:
-            return {
-                node: ([pod.uid for pod in each.pods or ()], each.violations)
-                for node, each in self.meta_victims.items()
-            }
-        return {
-            node: ([pod.metadata.uid for pod in each.pods or ()], each.violations)
-            for node, each in (self.victims or {}).items()
-        }
+    whole: dict[str, Victims] | None = Field(None, alias="nodenametovictims")
+    meta: dict[str, Victims] | None = Field(None, alias="nodenametometavictims")
 
 
 class BadArgs(Exception):
@@ -199,10 +175,11 @@ async def _prioritized(args: ExtenderArgs, extender: Extender) -> list[Json]:
 
 
 async def _preempting(args: PreemptionArgs, extender: Extender) -> Json:
-    victims = args.uids()
-    helped = extender.preempt(read_pod(args.pod), {node: uids for node, (uids, _) in victims.items()})
+    victims = args.meta or args.whole or {}
+    uids = {node: each.uids() for node, each in victims.items()}
+    helped = extender.preempt(read_pod(args.pod), uids)
     kept = {
-        node: {"Pods": [{"UID": uid} for uid in victims[node][0]], "NumPDBViolations": victims[node][1]}
+        node: {"Pods": [{"UID": uid} for uid in uids[node]], "NumPDBViolations": victims[node].violations}
         for node in helped
     }
     return {"NodeNameToMetaVictims": kept}

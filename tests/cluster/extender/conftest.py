@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,7 +11,7 @@ from hami_operator.sandbox import Kind, NodeSpec, Sandbox, Settings, no_hollow_n
 from hami_operator.sandbox.binaries import SCHEDULER
 from hami_operator.sandbox.installation import Installation
 from tests.cluster.quota.stage import QuotaStage
-from tests.cluster.whole.stage import namespace
+from tests.cluster.whole.stage import label_of, namespace
 
 NODES = [
     NodeSpec("a100-80", cards=2),
@@ -34,6 +33,5 @@ async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[I
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stage(installed: Installation, request: pytest.FixtureRequest) -> AsyncIterator[QuotaStage]:
-    label = re.sub("[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].rstrip("-")
-    async with namespace(installed.sandbox, installed, label) as made:
+    async with namespace(installed.sandbox, installed, label_of(request.node.name)) as made:
         yield QuotaStage(made.sandbox, made.installation, made.api, made.namespace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +10,7 @@ import pytest_asyncio
 from hami_operator.sandbox import Kind, NodeSpec, Sandbox, Settings, no_hollow_nodes
 from hami_operator.sandbox.installation import Installation
 
-from .stage import Stage, namespace
+from .stage import Stage, label_of, namespace
 
 HOLLOW = [NodeSpec("a100-80", cards=2), NodeSpec("a30", cards=2)]
 
@@ -31,6 +30,5 @@ async def installed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[I
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stage(installed: Installation, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    label = re.sub("[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].rstrip("-")
-    async with namespace(installed.sandbox, installed, label) as made:
+    async with namespace(installed.sandbox, installed, label_of(request.node.name)) as made:
         yield made

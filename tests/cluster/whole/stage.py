@@ -172,6 +172,11 @@ def check_capacity(nodes: list[Json], pods: list[Json]) -> None:
                     assert all(a <= b for a, b in zip(held, limits, strict=True)), (entry.node.name, device.uuid, held)
 
 
+def label_of(test: str) -> str:
+    """A name for the namespace of a test."""
+    return re.sub("[^a-z0-9]+", "-", test.lower().removeprefix("test_"))[:40].rstrip("-")
+
+
 @contextlib.asynccontextmanager
 async def namespace(sandbox: Sandbox, installation: Installation, label: str) -> AsyncIterator[Stage]:
     """A fresh namespace; at the end all its pods are gone."""
