@@ -225,7 +225,8 @@ class SimulatedNode:
             if error.status not in (404, 409):
                 raise
         else:
-            self.see(answer)
+            if pod["metadata"]["uid"] in self._pods:  # the watch may have told of its end before this answer came
+                self.see(answer)
 
     def _end_in_time(self, pod: Json) -> None:
         seconds = annotations_of(pod).get(RUN_SECONDS)
