@@ -39,6 +39,7 @@ async def test_the_doctor_finds_nothing_wrong_and_sees_a_name_that_kube_schedule
         rows = {row["check"]: [one["what"] for one in row["findings"]] for row in json.loads(result.stdout)}
         return {title: found for title, found in rows.items() if found}
 
+    await until("the pair leads", lambda: leading(stage.operator))
     assert await examined() == {}
     maps = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
     (found,) = [
